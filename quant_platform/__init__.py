@@ -1,0 +1,3 @@
+"""quant_platform: from raw market data to reconciled fills in one point-in-time asset graph."""
+
+__version__ = "0.1.0"
