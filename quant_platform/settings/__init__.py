@@ -1,0 +1,46 @@
+"""Typed settings of ``assets_config/``: models, loader, resolved manifest and its hash.
+
+What belongs here: everything a user can tune, its bounds, its description and its default, and how
+the layers of a project become one frozen object. What does not: what a setting does.
+"""
+
+from __future__ import annotations
+
+from quant_platform.settings.base import SettingsModel
+from quant_platform.settings.canonical import slice_hash
+from quant_platform.settings.loader import load_settings
+from quant_platform.settings.platform import (
+    CalendarSettings,
+    CheckSettings,
+    DirtSettings,
+    EmbeddedMarketSettings,
+    FeatureSettings,
+    PlatformSettings,
+    RebalanceSettings,
+    StateSettings,
+    TrendSettings,
+    UiSettings,
+)
+from quant_platform.settings.project import find_project_root
+from quant_platform.settings.resolved import Settings
+from quant_platform.settings.sleeve import AssetClass, SleeveSettings
+
+__all__ = [
+    "AssetClass",
+    "CalendarSettings",
+    "CheckSettings",
+    "DirtSettings",
+    "EmbeddedMarketSettings",
+    "FeatureSettings",
+    "PlatformSettings",
+    "RebalanceSettings",
+    "Settings",
+    "SettingsModel",
+    "SleeveSettings",
+    "StateSettings",
+    "TrendSettings",
+    "UiSettings",
+    "find_project_root",
+    "load_settings",
+    "slice_hash",
+]

@@ -1,0 +1,21 @@
+"""Where data comes from: one protocol, and the sources that speak it.
+
+A source delivers raw rows with the instant at which each became publicly known, and nothing else:
+it neither cleans nor adjusts nor fills. What a source planted on purpose is in
+`quant_platform.sources.simulated_truth`, which only validation and tests may import.
+"""
+
+from quant_platform.sources.protocol import BAR_SCHEMA, SECURITY_SCHEMA, Source
+from quant_platform.sources.registry import build_source
+from quant_platform.sources.simulated import SimulatedSource
+from quant_platform.sources.simulated_market import Dirt, SimulatedSleeve
+
+__all__ = [
+    "BAR_SCHEMA",
+    "SECURITY_SCHEMA",
+    "Dirt",
+    "SimulatedSleeve",
+    "SimulatedSource",
+    "Source",
+    "build_source",
+]

@@ -1,0 +1,1 @@
+"""Calendars: sessions against published history, arithmetic against its definition."""

@@ -1,0 +1,1 @@
+"""Sources: what they deliver, when it became known, and what they planted."""

@@ -1,0 +1,119 @@
+"""``quant doctor``: is everything in its place, and what is wrong where it is not?"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quant_platform.errors import QuantError
+from quant_platform.lakehouse.health import examine, rebuild_log
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.orchestration.graph import build_graph
+from quant_platform.orchestration.instance import fail_dead_runs, open_instance
+from quant_platform.settings import Settings, load_settings
+
+State = Literal["ok", "note", "wrong"]
+LIBRARIES = ("dagster", "polars", "duckdb", "dataframely", "exchange_calendars")
+SHOWN_FINDINGS = 5
+_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing looked at."""
+
+    what: str
+    state: State
+    detail: str
+
+
+def doctor_command(
+    deep: Annotated[
+        bool, typer.Option(help="Read every file and compare its rows with its hash.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option(help="Rebuild logs from the files; mark dead runs as failed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at the environment, the settings, the lake and the instance."""
+    lines = list(_examination(deep=deep, repair=repair))
+    if as_json:
+        typer.echo(json.dumps([asdict(line) for line in lines], indent=2))
+    else:
+        table = Table("what", "state", "detail")
+        for line in lines:
+            colour = _COLOURS[line.state]
+            table.add_row(line.what, f"[{colour}]{line.state}[/{colour}]", line.detail)
+        Console().print(table)
+    if any(line.state == "wrong" for line in lines):
+        raise typer.Exit(1)
+
+
+def _examination(*, deep: bool, repair: bool) -> Iterator[Line]:
+    """Everything looked at, in the order in which one thing stands on another."""
+    found = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    yield Line("environment", "ok", f"Python {platform.python_version()}, {found}")
+    try:
+        settings = load_settings()
+        graph = build_graph(settings)
+    except QuantError as error:
+        yield Line("settings", "wrong", str(error))
+        return
+    yield Line("settings", "ok", f"{len(settings.sleeves)} sleeves, hash {settings.config_hash[:12]}")
+    for stage in graph.stages:
+        yield Line(
+            f"table {stage.table}", "ok", f"code {stage.code_version}, config {stage.config_hash[:12]}"
+        )
+    yield from _lake_lines(settings, deep=deep, repair=repair)
+    yield from _instance_lines(settings, repair=repair)
+
+
+def _lake_lines(settings: Settings, *, deep: bool, repair: bool) -> Iterator[Line]:
+    root = settings.lake_root
+    if not root.is_dir():
+        yield Line("lake", "note", f"nothing at {root} yet; 'quant run' fills it")
+        return
+    writable = os.access(root, os.W_OK)
+    yield Line("lake", "ok" if writable else "wrong", f"{root}" + ("" if writable else " is read-only"))
+    lake = Lake(root)
+    for table in lake.tables():
+        try:
+            if repair:
+                lake.store(table).repair()
+                added = rebuild_log(lake, table)
+                if added:
+                    yield Line(f"log of {table}", "note", f"{added} entries taken from footers")
+            findings = list(examine(lake, table, deep=deep))
+        except QuantError as error:
+            yield Line(f"files of {table}", "wrong", str(error))
+            continue
+        sessions = len(lake.entries(table))
+        if not findings:
+            yield Line(f"files of {table}", "ok", f"{sessions} sessions match the log")
+        for finding in findings[:SHOWN_FINDINGS]:
+            where = f" {finding.session}" if finding.session else ""
+            yield Line(f"files of {table}{where}", "wrong", finding.sentence)
+        if len(findings) > SHOWN_FINDINGS:
+            yield Line(f"files of {table}", "wrong", f"and {len(findings) - SHOWN_FINDINGS} more")
+
+
+def _instance_lines(settings: Settings, *, repair: bool) -> Iterator[Line]:
+    try:
+        with open_instance(settings) as instance:
+            dead = fail_dead_runs(instance) if repair else []
+            count = instance.get_runs_count()
+    except QuantError as error:
+        yield Line("instance", "wrong", str(error))
+        return
+    detail = f"{settings.dagster_home}, {count} runs"
+    yield Line("instance", "ok", detail + (f", {len(dead)} dead runs marked" if dead else ""))

@@ -1,0 +1,113 @@
+"""The progress bar and the closing summary of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from quant_platform.cli.project import Project
+from quant_platform.orchestration.backfill import BackfillReport
+from quant_platform.orchestration.plan import Chunk
+
+Told = Callable[[Chunk, bool], None]
+
+
+@contextmanager
+def chunk_progress(*, shown: bool) -> Iterator[Told]:
+    """Show a bar over the partitions of the chunks; silent when the output is JSON."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("partitions"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not shown,
+    ) as bar:
+        tasks: dict[str, Any] = {}
+
+        def told(chunk: Chunk, ended: bool) -> None:
+            label = f"{chunk.job} {chunk.sessions[0]} … {chunk.sessions[-1]}"
+            if label not in tasks:
+                tasks[label] = bar.add_task(label, total=chunk.partitions)
+            if ended:
+                bar.update(tasks[label], completed=chunk.partitions)
+
+        yield told
+
+
+def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> None:
+    """Print what was done and what the lake now holds."""
+    rows = [_table_row(project, stage.table) for stage in project.graph.stages]
+    overhead = 1000 * report.seconds / report.partitions if report.partitions else None
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "chunks": report.done,
+                    "partitions": report.partitions,
+                    "seconds": round(report.seconds, 3),
+                    "milliseconds_per_partition": overhead and round(overhead, 3),
+                    "stopped": report.stopped,
+                    "dead_runs": report.dead_runs,
+                    "recovered": {t: [str(d) for d in days] for t, days in report.recovered.items()},
+                    "tables": rows,
+                    "lake": str(project.lake.root),
+                },
+                indent=2,
+            )
+        )
+        return
+    for run_id in report.dead_runs:
+        typer.echo(f"Marked run {run_id[:8]} as failed: its process was gone.")
+    for table, days in report.recovered.items():
+        typer.echo(f"Told Dagster of {len(days)} partitions of {table} that only the lake knew.")
+    table = Table(title=f"Lake at {project.lake.root}", title_justify="left")
+    for name, justify in (
+        ("table", "left"),
+        ("sessions", "right"),
+        ("first", "left"),
+        ("last", "left"),
+        ("rows", "right"),
+        ("warned", "right"),
+        ("blocked", "right"),
+        ("rejected", "right"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*("–" if cell is None else f"{cell}" for cell in row.values()))
+    Console().print(table)
+    if report.partitions:
+        typer.echo(
+            f"{report.partitions} partitions in {report.done} runs, {report.seconds:.1f} s "
+            f"({overhead:.2f} ms each, computing included)."
+        )
+    elif not report.chunks:
+        typer.echo("Everything is current: nothing was run.")
+
+
+def _table_row(project: Project, table: str) -> dict[str, str | int | None]:
+    """One line of the summary."""
+    entries = project.lake.entries(table)
+    days: list[date] = list(entries)
+    rejected = project.lake.log(f"quarantine/{table}").latest().values()
+    verdicts = [entry.verdict for entry in entries.values()]
+    return {
+        "table": table,
+        "sessions": len(days),
+        "first": str(days[0]) if days else None,
+        "last": str(days[-1]) if days else None,
+        "rows": sum(entry.rows for entry in entries.values()),
+        "warned": verdicts.count("warned"),
+        "blocked": verdicts.count("blocked"),
+        "rejected": sum(entry.rows for entry in rejected),
+    }

@@ -1,0 +1,49 @@
+"""``quant sql``: ask the lake's views."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quant_platform.lakehouse.catalog import query_catalog
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.settings import load_settings
+
+SHOWN_ROWS = 50
+
+
+def sql_command(
+    query: Annotated[
+        str | None, typer.Argument(help="A query; without one the views are listed.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Rows shown; 0 for all.", min=0)] = SHOWN_ROWS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one row a line.")] = False,
+) -> None:
+    """Run a query over the lake's views, opened read-only."""
+    lake = Lake.open(load_settings().lake_root)
+    listing = (
+        "select schema_name || '.' || view_name as view, comment as grain "
+        "from duckdb_views() where not internal order by 1"
+    )
+    frame = query_catalog(lake, query or listing)
+    shown = frame.head(limit) if limit else frame
+    if as_json:
+        for row in shown.to_dicts():
+            typer.echo(json.dumps(row, default=str))
+        return
+    table = Table()
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left")
+    for row in shown.iter_rows():
+        table.add_row(*("–" if cell is None else _cell(cell) for cell in row))
+    Console().print(table)
+    if shown.height < frame.height:
+        typer.echo(f"{shown.height} of {frame.height} rows; --limit 0 shows all.")
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

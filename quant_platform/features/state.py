@@ -1,0 +1,327 @@
+"""Recursive indicators: one step per session over symbol vectors, byte-equal at any restart.
+
+1. The state of the session before the range comes from the table itself; a range that begins with
+   history begins with nothing.
+2. Sessions are taken in order. Bars known on time advance every security by one step.
+3. A late bar or a correction that arrives at session K changes the past. Its security is *replayed*:
+   its state goes back to the session before the changed one (stored, or computed earlier in this
+   range) and steps forward again over what is known at K. If a row known since then is missing from
+   that older state, the replay begins before that row too, until nothing is missing.
+4. No replay reaches back ``replay_sessions`` or more. A late row that would need one is counted in
+   ``revisions_missed`` and stays out of the state: said, not hidden.
+5. A security without a bar for ``FORGET_AFTER`` sessions is dropped.
+
+States stored for the sessions in between are not rewritten: they are what was known then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
+from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.settings import StateSettings
+
+FORGET_AFTER = 252
+"""Sessions without a bar after which a security's state is dropped."""
+
+_CARRIED = (
+    "bars",
+    "idle",
+    "close_state",
+    "ema_20_state",
+    "ema_200_state",
+    "gain_14_state",
+    "loss_14_state",
+)
+Vector = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def state_windows(settings: StateSettings) -> dict[str, Window]:
+    """Sessions of its inputs that ``features_state`` depends on."""
+    return {
+        "bars": Window("bars", settings.replay_sessions),
+        "state": Window("features_state", settings.replay_sessions + 1, own=True),
+    }
+
+
+@dataclass
+class _State:
+    """One vector per carried column over all securities; ``bars`` is 0 where there is none yet."""
+
+    values: dict[str, Vector]
+
+    @classmethod
+    def nothing(cls, securities: int) -> _State:
+        return cls({name: np.zeros(securities) for name in _CARRIED})
+
+    def copy(self) -> _State:
+        return _State({name: vector.copy() for name, vector in self.values.items()})
+
+    def at(self, chosen: npt.NDArray[np.intp]) -> _State:
+        return _State({name: vector[chosen] for name, vector in self.values.items()})
+
+    def put(self, chosen: npt.NDArray[np.intp], other: _State) -> None:
+        for name, vector in self.values.items():
+            vector[chosen] = other.values[name]
+
+    def advance(self, close: Vector) -> None:
+        """Take in one session's closes; NaN where a security has no bar."""
+        state = self.values
+        traded = ~np.isnan(close)
+        first = traded & (state["bars"] == 0)
+        later = traded & ~first
+        price = np.where(traded, close, 0.0)
+        count = state["bars"] + traded
+        for name, length in (("ema_20_state", 20), ("ema_200_state", 200)):
+            weight = np.where(count <= length, 1 / np.maximum(count, 1), 2 / (length + 1))
+            moved = state[name] + weight * (price - state[name])
+            state[name] = np.where(first, price, np.where(later, moved, state[name]))
+        change = np.where(later, price - state["close_state"], 0.0)
+        weight = 1 / np.minimum(np.maximum(count - 1, 1), 14)
+        for name, move in (("gain_14_state", change), ("loss_14_state", -change)):
+            moved = state[name] + weight * (np.maximum(move, 0.0) - state[name])
+            state[name] = np.where(later, np.maximum(moved, 0.0), state[name])
+        state["close_state"] = np.where(traded, price, state["close_state"])
+        state["idle"] = np.where(traded, 0.0, state["idle"] + 1)
+        state["bars"] = count
+        gone = state["idle"] >= FORGET_AFTER
+        for name in _CARRIED:
+            state[name] = np.where(gone, 0.0, state[name])
+
+
+def advance_state(
+    frames: Mapping[str, pl.LazyFrame], settings: StateSettings, wanted: SessionRange
+) -> pl.DataFrame:
+    """Compute ``features_state`` for a range.
+
+    Parameters
+    ----------
+    frames
+        ``bars``: published bars of the range and of ``replay_sessions`` before it. ``state``: the
+        table itself before the range, ``replay_sessions`` + 1 sessions of it.
+    settings
+        Length of the replay.
+    wanted
+        Sessions to compute.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per security with a state, by session and security.
+    """
+    walk = _Walk.begin(frames, settings.replay_sessions, wanted)
+    return pl.concat([walk.session(session) for session in wanted.sessions]).select(
+        *FEATURES_STATE.columns
+    )
+
+
+class _Walk:
+    """The loop over sessions, with what replays need to remember."""
+
+    def __init__(
+        self,
+        wanted: SessionRange,
+        replay: int,
+        securities: Sequence[str],
+        bars: pl.DataFrame,
+        stored: pl.LazyFrame,
+    ) -> None:
+        self.calendar = wanted.calendar
+        self.replay = replay
+        self.days = pl.Series(self.calendar.sessions, dtype=pl.Date)
+        self.securities = pl.Series("security_id", securities, dtype=pl.String)
+        self.stored = stored
+        self.origin = self.calendar.ordinal(wanted.first) - replay
+        rows = wanted.calendar.ordinal(wanted.last) - self.origin + 1
+        self.known = np.full((rows, len(securities)), np.nan)
+        self.arrivals = bars.partition_by("knowledge_session", as_dict=True, maintain_order=True)
+        self.states: dict[int, _State] = {}
+        self.late: list[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.int64]]] = []
+        self.missed = np.zeros(len(securities))
+        before = self.calendar.ordinal(wanted.first)
+        for ordinal in range(max(self.origin, 0), before):
+            self._take_arrivals(ordinal)
+
+    @classmethod
+    def begin(
+        cls, frames: Mapping[str, pl.LazyFrame], replay: int, wanted: SessionRange
+    ) -> _Walk:
+        """Lay out the bars and the state before the range."""
+        calendar = wanted.calendar
+        bars = frames["bars"].select(
+            "security_id", "session", "knowledge_session", "known_at", "close"
+        ).collect()
+        first = calendar.ordinal(wanted.first)
+        before = calendar.sessions[first - 1] if first else None
+        previous = frames["state"].filter(pl.col("session") == before).collect()
+        securities = sorted({*bars["security_id"].unique(), *previous["security_id"]})
+        codes = pl.DataFrame({"security_id": securities}).with_row_index("column")
+        ordinals = calendar.frame().select("session", "ordinal")
+        placed = (
+            bars.join(codes, on="security_id")
+            .join(ordinals, on="session")
+            .sort("knowledge_session", "session", "security_id", "known_at")
+            .unique(
+                ["knowledge_session", "session", "security_id"], keep="last", maintain_order=True
+            )
+        )
+        walk = cls(wanted, replay, securities, placed, frames["state"])
+        walk.states[first - 1] = walk._laid_out(previous)
+        seen = previous.join(codes, on="security_id")
+        walk.missed[seen["column"].to_numpy()] = seen["revisions_missed"].to_numpy()
+        return walk
+
+    def session(self, session: date) -> pl.DataFrame:
+        """Advance to one session and return its rows."""
+        now = self.calendar.ordinal(session)
+        late = self._take_arrivals(now)
+        state = self.states[now - 1].copy()
+        state.advance(self.known[now - self.origin])
+        restated = np.full(len(self.securities), -1, dtype=np.int64)
+        if late is not None:
+            self._replay(now, *late, state, restated)
+        self.states[now] = state
+        self.states.pop(now - self.replay - 2, None)
+        return self._rows(session, state, restated)
+
+    def _take_arrivals(
+        self, now: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]] | None:
+        """Enter what became known at a session; return its late rows (security, session)."""
+        arrived = self.arrivals.get((self.calendar.sessions[now],))
+        if arrived is None:
+            return None
+        columns = arrived["column"].to_numpy().astype(np.intp)
+        ordinals = arrived["ordinal"].to_numpy()
+        closes = arrived["close"].to_numpy()
+        inside = ordinals >= self.origin
+        self.known[ordinals[inside] - self.origin, columns[inside]] = closes[inside]
+        late = ordinals < now
+        if not late.any():
+            return None
+        self.late.append((now, columns[late], ordinals[late]))
+        return columns[late], ordinals[late]
+
+    def _replay(
+        self,
+        now: int,
+        columns: npt.NDArray[np.intp],
+        ordinals: npt.NDArray[np.int64],
+        state: _State,
+        restated: npt.NDArray[np.int64],
+    ) -> None:
+        """Step the securities with late rows forward again from before the changed session."""
+        oldest = now - self.replay
+        within = ordinals > oldest
+        np.add.at(self.missed, columns[~within], 1)
+        begin = np.full(len(self.securities), now + 1, dtype=np.int64)
+        np.minimum.at(begin, columns[within], ordinals[within])
+        self._begin_before_what_is_missing(now, oldest, begin)
+        chosen = np.flatnonzero(begin <= now)
+        if not len(chosen):
+            return
+        restated[chosen] = begin[chosen]
+        self._recall(int(begin[chosen].min()) - 1, now)
+        redone = _State.nothing(len(chosen))
+        for ordinal in range(int(begin[chosen].min()), now + 1):
+            fresh = np.flatnonzero(begin[chosen] == ordinal)
+            redone.put(fresh, self.states[ordinal - 1].at(chosen[fresh]))
+            running = np.flatnonzero(begin[chosen] <= ordinal)
+            part = redone.at(running)
+            part.advance(self.known[ordinal - self.origin, chosen[running]])
+            redone.put(running, part)
+        state.put(chosen, redone)
+
+    def _begin_before_what_is_missing(
+        self, now: int, oldest: int, begin: npt.NDArray[np.int64]
+    ) -> None:
+        """Move replays back until the state that they begin from lacks no known late row.
+
+        The state before session ``begin`` lacks the late rows that arrived at ``begin`` or later
+        and describe a session before it. Where one of those is too old to begin from, a replay
+        would lose it: the security keeps its state and today's late rows count as missed.
+        """
+        recent = [entry for entry in self.late if oldest < entry[0] <= now]
+        moved = True
+        while moved:
+            moved = False
+            for arrival, columns, ordinals in recent:
+                lacking = (
+                    (begin[columns] <= now)
+                    & (arrival >= begin[columns])
+                    & (ordinals < begin[columns])
+                    & (ordinals > oldest)
+                )
+                if lacking.any():
+                    np.minimum.at(begin, columns[lacking], ordinals[lacking])
+                    moved = True
+        torn = np.zeros(len(self.securities), dtype=bool)
+        for arrival, columns, ordinals in recent:
+            replayable = ordinals > arrival - self.replay
+            lost = (arrival >= begin[columns]) & (ordinals <= oldest) & replayable
+            torn[columns[lost & (begin[columns] <= now)]] = True
+        for arrival, columns, ordinals in recent:
+            if arrival == now:
+                refused = torn[columns] & (ordinals > oldest)
+                np.add.at(self.missed, columns[refused], 1)
+        begin[torn] = now + 1
+
+    def _recall(self, earliest: int, now: int) -> None:
+        """Read stored states that a replay begins from and this range has not made."""
+        absent = [o for o in range(max(earliest, -1), now) if o not in self.states]
+        if not absent:
+            return
+        days = [self.calendar.sessions[ordinal] for ordinal in absent if ordinal >= 0]
+        rows = self.stored.filter(pl.col("session").is_in(days)).collect()
+        by_day = rows.partition_by("session", as_dict=True)
+        for ordinal in absent:
+            day = self.calendar.sessions[ordinal] if ordinal >= 0 else None
+            self.states[ordinal] = self._laid_out(by_day.get((day,), rows.head(0)))
+
+    def _laid_out(self, rows: pl.DataFrame) -> _State:
+        """Vectors over all securities from stored rows."""
+        aligned = self.securities.to_frame().join(
+            rows.select("security_id", *_CARRIED), on="security_id", how="left",
+            maintain_order="left",
+        )
+        return _State(
+            {
+                name: aligned[name].cast(pl.Float64).fill_null(0.0).to_numpy().copy()
+                for name in _CARRIED
+            }
+        )
+
+    def _rows(
+        self, session: date, state: _State, restated: npt.NDArray[np.int64]
+    ) -> pl.DataFrame:
+        """Rows of one session for the securities that have a state."""
+        alive = np.flatnonzero(state.values["bars"] > 0)
+        values = {name: vector[alive] for name, vector in state.values.items()}
+        moved = values["gain_14_state"] + values["loss_14_state"]
+        rising = np.divide(values["gain_14_state"], moved, out=np.full(len(alive), np.nan),
+                           where=moved > 0)
+        bars = values["bars"]
+        features = {
+            "ema_20": np.where(bars >= 20, values["ema_20_state"], np.nan),
+            "ema_200": np.where(bars >= 200, values["ema_200_state"], np.nan),
+            "rsi_14": np.where(bars >= 15, 100 * rising, np.nan),
+        }
+        since = pl.Series(restated[alive]).replace(-1, None)
+        columns = {
+            "session": pl.repeat(session, len(alive), dtype=pl.Date, eager=True),
+            "security_id": self.securities.gather(alive),
+            "restated_from": self.days.gather(since),
+            "revisions_missed": pl.Series(self.missed[alive]).cast(pl.UInt32),
+        }
+        for name, vector in {**features, **values}.items():
+            dtype = FEATURES_STATE.columns[name].dtype
+            columns[name] = pl.Series(name, vector).fill_nan(None).cast(dtype)
+        return pl.DataFrame(columns)

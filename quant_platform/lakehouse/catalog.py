@@ -1,0 +1,208 @@
+"""The catalog: DuckDB views over the lake's files, for people and for any DuckDB client.
+
+1. One view per table, ``<branch>.<kind>``, over the Parquet files of all its schema versions;
+   ``<kind>_latest`` beside it holds the newest session, or the last known version of each row for a
+   table from outside. Outcomes of the rules are ``checks.<branch>_<kind>``, provenance is
+   ``provenance.<branch>_<kind>``, ledgers are ``ledger.<type>``. Comments come from the contracts.
+2. The catalog is built under another name and swapped in. Everybody opens it read-only, so no
+   process ever holds a lock on it.
+3. Views are globs: new partitions show at once. The catalog is rebuilt when the tables, their
+   versions or their blocked-ness of files change what the globs should name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from quant_platform.errors import LakeError
+from quant_platform.lakehouse.files import file_errors, file_lock
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.lakehouse.layout import PART, TableLayout
+
+CATALOG = "catalog.duckdb"
+_OUTCOMES = (
+    "STRUCT(rule VARCHAR, severity VARCHAR, passed BOOLEAN, value DOUBLE, threshold DOUBLE, "
+    "cause VARCHAR)[]"
+)
+_ENTRY = {
+    "session": "DATE",
+    "schema_version": "INTEGER",
+    "content_hash": "VARCHAR",
+    "input_hash": "VARCHAR",
+    "rows": "BIGINT",
+    "size": "BIGINT",
+    "verdict": "VARCHAR",
+    "note": "VARCHAR",
+    "stamp": "STRUCT(run_id VARCHAR, code_version VARCHAR, config_hash VARCHAR, "
+    "git_sha VARCHAR, written_at VARCHAR)",
+    "outcomes": _OUTCOMES,
+}
+
+
+def refresh_catalog(lake: Lake) -> Path:
+    """Rebuild the catalog if the lake has tables or ledgers that it does not know.
+
+    Returns
+    -------
+    Path
+        The catalog's file.
+    """
+    path = lake.root / CATALOG
+    wanted = _statements(lake)
+    fingerprint = "\n".join(wanted)
+    if path.exists() and _fingerprint(path) == fingerprint:
+        return path
+    draft = path.with_name(f".{CATALOG}.{os.getpid()}")
+    with (
+        file_lock(lake.root / "_locks" / "catalog.lock", timeout=60),
+        file_errors(path, "rebuild"),
+    ):
+        draft.unlink(missing_ok=True)
+        try:
+            with duckdb.connect(str(draft)) as connection:
+                for statement in wanted:
+                    connection.execute(statement)
+                connection.execute("CREATE SCHEMA meta_data")
+                connection.execute("CREATE TABLE meta_data.built_from (statements VARCHAR)")
+                connection.execute("INSERT INTO meta_data.built_from VALUES (?)", [fingerprint])
+        except duckdb.Error as error:
+            draft.unlink(missing_ok=True)
+            raise LakeError(
+                f"the catalog of {lake.root} cannot be built ({_first_line(error)})",
+                expected="intact Parquet files and logs",
+                mend="run 'quant doctor' to find the damaged file",
+            ) from error
+        draft.replace(path)
+    return path
+
+
+def query_catalog(lake: Lake, query: str) -> pl.DataFrame:
+    """Run a query over the views, read-only.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    query
+        SQL of DuckDB.
+
+    Raises
+    ------
+    LakeError
+        When the query cannot be run; the message is DuckDB's first line.
+    """
+    path = refresh_catalog(lake)
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return pl.DataFrame(pl.from_arrow(connection.execute(query).to_arrow_table()))
+    except duckdb.Error as error:
+        raise LakeError(
+            f"the query cannot be run ({_first_line(error)})",
+            expected="SQL of DuckDB over the lake's views",
+            mend="list the views with 'quant sql' and their columns with 'describe <view>'",
+        ) from error
+
+
+def _fingerprint(path: Path) -> str | None:
+    """Statements that an existing catalog was built from."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            row = connection.execute("SELECT statements FROM meta_data.built_from").fetchone()
+    except duckdb.Error:
+        return None
+    return str(row[0]) if row else None
+
+
+def _statements(lake: Lake) -> list[str]:
+    """Every statement of the catalog, in order."""
+    statements: list[str] = []
+    schemas: set[str] = set()
+    for table in lake.tables():
+        layout = lake.layout(table)
+        branch, _, kind = table.rpartition("/")
+        schema = branch.replace("/", "_")
+        flat = f"{schema}_{kind}"
+        schemas |= {schema, "checks", "provenance"}
+        statements += _table_views(layout, f'"{schema}"."{kind}"', f'"{schema}"."{kind}_latest"')
+        if layout.log.exists():
+            statements += _log_views(layout, flat)
+    ledgers = sorted(p.name for p in (lake.root / "ledger").glob("*") if any(p.glob("*.jsonl")))
+    if ledgers:
+        schemas.add("ledger")
+    statements += [_ledger_view(lake.root, name) for name in ledgers]
+    return [f'CREATE SCHEMA IF NOT EXISTS "{name}"' for name in sorted(schemas)] + statements
+
+
+def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
+    """Views of one table, with the contract's comments."""
+    contract = layout.contract
+    globs = [
+        str(folder / "*" / PART)
+        for folder in sorted((layout.root / layout.table).glob("v*"))
+        if any(folder.glob(f"*/{PART}"))
+    ]
+    if globs:
+        files = ", ".join(_quoted(glob) for glob in globs)
+        source = f"read_parquet([{files}], hive_partitioning=false, union_by_name=true)"
+        body = f"SELECT * FROM {source}"
+    else:
+        nothing = ", ".join(f'NULL AS "{name}"' for name in contract.columns)
+        body = f"SELECT {nothing} WHERE false"
+    if contract.external:
+        identity = ", ".join(f'"{n}"' for n in contract.key if n != "known_at")
+        order = '"known_at"' if "known_at" in contract.columns else f'"{contract.partition}"'
+        newest = f"QUALIFY row_number() OVER (PARTITION BY {identity} ORDER BY {order} DESC) = 1"
+    else:
+        newest = f"WHERE session = (SELECT max(session) FROM {view})"
+    statements = [
+        f"CREATE VIEW {view} AS {body}",
+        f"COMMENT ON VIEW {view} IS {_quoted(contract.grain)}",
+        f"CREATE VIEW {latest} AS SELECT * FROM {view} {newest}",
+        f"COMMENT ON VIEW {latest} IS {_quoted('newest of: ' + contract.grain)}",
+    ]
+    statements += [
+        f'COMMENT ON COLUMN {view}."{name}" IS {_quoted(column.description or "")}'
+        for name, column in contract.columns.items()
+    ]
+    return statements
+
+
+def _log_views(layout: TableLayout, name: str) -> list[str]:
+    """Views of the provenance log: the last entry of each session, and its outcomes."""
+    columns = ", ".join(f"{key}: {_quoted(kind)}" for key, kind in _ENTRY.items())
+    source = (
+        f"read_json({_quoted(str(layout.log))}, format='newline_delimited', columns={{{columns}}})"
+    )
+    provenance = f'"provenance"."{name}"'
+    checks = f'"checks"."{name}"'
+    return [
+        f"CREATE VIEW {provenance} AS SELECT session, verdict, rows, content_hash, input_hash, "
+        f"schema_version, size, unnest(stamp), note FROM {source} "
+        "QUALIFY row_number() OVER (PARTITION BY session ORDER BY stamp.written_at DESC) = 1",
+        f"COMMENT ON VIEW {provenance} IS {_quoted('what made each partition of ' + layout.table)}",
+        f"CREATE VIEW {checks} AS SELECT session, unnest(outcome) FROM (SELECT session, "
+        f"unnest(outcomes) AS outcome FROM (SELECT * FROM {source} QUALIFY row_number() OVER "
+        "(PARTITION BY session ORDER BY stamp.written_at DESC) = 1))",
+        f"COMMENT ON VIEW {checks} IS {_quoted('outcomes of the rules of ' + layout.table)}",
+    ]
+
+
+def _ledger_view(root: Path, name: str) -> str:
+    glob = _quoted(str(root / "ledger" / name / "*.jsonl"))
+    return (
+        f'CREATE VIEW "ledger"."{name}" AS SELECT * FROM read_json_auto({glob}, '
+        "format='newline_delimited', union_by_name=true, maximum_depth=1)"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,64 @@
+"""Daily bars as their source published them: raw, unadjusted, never filled forward."""
+
+from __future__ import annotations
+
+import dataframely as dy
+import polars as pl
+
+from quant_platform.lakehouse.contracts.contract import Contract
+from quant_platform.lakehouse.rules import late_share, rejected_share, row_count
+
+
+class Bars(dy.Schema):
+    """One published version of one security's bar of one session."""
+
+    knowledge_session = dy.Date(
+        description="Partition: first session whose cutoff is at or after known_at."
+    )
+    security_id = dy.String(
+        primary_key=True, min_length=1, description="Stable key of the security for every join."
+    )
+    session = dy.Date(primary_key=True, description="Session that the bar describes.")
+    known_at = dy.Datetime(
+        primary_key=True,
+        time_zone="UTC",
+        time_unit="us",
+        description="When this version became publicly available, UTC.",
+    )
+    known_at_basis = dy.Enum(
+        ["observed", "assumed"],
+        description="observed: seen when it was published; assumed: session close plus a lag.",
+    )
+    symbol = dy.String(
+        min_length=3, description="EXCHANGE:TICKER as of the session; may be reused by others."
+    )
+    open = dy.Float64(min_exclusive=0, description="First price, quote currency, unadjusted.")
+    high = dy.Float64(min_exclusive=0, description="Highest price, quote currency, unadjusted.")
+    low = dy.Float64(min_exclusive=0, description="Lowest price, quote currency, unadjusted.")
+    close = dy.Float64(min_exclusive=0, description="Last price, quote currency, unadjusted.")
+    volume = dy.Float64(min=0, description="Units traded in the session (shares, coins).")
+
+    @dy.rule()
+    def low_is_lowest(cls) -> pl.Expr:  # noqa: N805 - dataframely hands over the class
+        """Low is at most open and close."""
+        return pl.col("low") <= pl.min_horizontal("open", "close")
+
+    @dy.rule()
+    def high_is_highest(cls) -> pl.Expr:  # noqa: N805
+        """High is at least open and close."""
+        return pl.col("high") >= pl.max_horizontal("open", "close")
+
+    @dy.rule()
+    def session_is_known(cls) -> pl.Expr:  # noqa: N805
+        """A bar cannot be known in a session before its own."""
+        return pl.col("session") <= pl.col("knowledge_session")
+
+
+BARS = Contract(
+    kind="bars",
+    schema=Bars,
+    version=1,
+    grain="one published version of one security's daily bar (security, session, known_at)",
+    external=True,
+    rules=(row_count(), rejected_share(), late_share()),
+)

@@ -1,0 +1,99 @@
+"""The health of a lake: do the files match the logs, and can the logs be rebuilt from the files?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from quant_platform.errors import LakeError
+from quant_platform.lakehouse.content import frame_hash
+from quant_platform.lakehouse.files import complete_lines, file_lock
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.lakehouse.provenance import Entry
+from quant_platform.lakehouse.store import LOCK_TIMEOUT, read_footer
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a table.
+
+    Parameters
+    ----------
+    table
+        Table name.
+    session
+        Partition, where it is about one.
+    sentence
+        What was found and what to do.
+    """
+
+    table: str
+    session: date | None
+    sentence: str
+
+
+def examine(lake: Lake, table: str, *, deep: bool = False) -> Iterator[Finding]:
+    """Compare a table's files with its log.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    table
+        Table name.
+    deep
+        Whether to read every file and compare its rows with the content hash.
+    """
+    layout, store = lake.layout(table), lake.store(table)
+    if layout.pending.exists():
+        yield Finding(table, None, "a write was interrupted; the next write completes its log")
+    if complete_lines(layout.log)[1]:
+        yield Finding(table, None, "the log ends in a torn line; the next write sets it aside")
+    for session, entry in lake.entries(table).items():
+        path = store.file_of(entry)
+        if not path.exists():
+            yield Finding(table, session, f"{path} is gone; backfill the session")
+        elif path.stat().st_size != entry.size:
+            yield Finding(table, session, f"{path} is not what was written; delete and backfill")
+        elif deep:
+            yield from _compared(lake, table, entry)
+
+
+def rebuild_log(lake: Lake, table: str) -> int:
+    """Append to the log the entries of files that it does not know, from their footers.
+
+    Returns
+    -------
+    int
+        Entries appended.
+    """
+    layout, log = lake.layout(table), lake.log(table)
+    with file_lock(layout.lock, timeout=LOCK_TIMEOUT):
+        known = log.latest()
+        found: list[Entry] = []
+        for path in sorted(layout.folder.glob("*/part.parquet")):
+            try:
+                entry = read_footer(path)
+            except LakeError:
+                continue
+            if entry.session not in known:
+                found.append(entry)
+        log.append(found)
+    return len(found)
+
+
+def _compared(lake: Lake, table: str, entry: Entry) -> Iterator[Finding]:
+    """Compare the rows of one file with its content hash."""
+    path = lake.store(table).file_of(entry)
+    try:
+        rows = pl.read_parquet(path, hive_partitioning=False)
+        content = frame_hash(rows, lake.layout(table).contract.key)
+    except (pl.exceptions.PolarsError, OSError):
+        content = "unreadable"
+    if content != entry.content_hash:
+        yield Finding(
+            table, entry.session, f"the rows of {path} changed after the write; delete and backfill"
+        )

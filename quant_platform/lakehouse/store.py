@@ -1,0 +1,300 @@
+"""The partition store: writes a range of partitions so that nothing is ever torn or lost.
+
+1. One writer per table: the table's lock is held for the whole write.
+2. A partition whose content, verdict and file are what the log says is left alone; if only its
+   inputs, code or settings moved on, a line of the log confirms the content.
+3. The sessions about to change are named in ``<table>.pending``. After a crash that file says which
+   partitions may be newer than the log; ``repair`` reads their footers and completes the log.
+4. Each changed partition is written to a temporary name in its own folder, fsynced, and renamed.
+   Before the rename the old file gets a second name under ``_superseded``, so at every instant
+   either the old or the new partition is there.
+5. The log gets one line per partition, in one append, and the pending file is removed.
+
+A blocked partition is written outside the table's folder; readers of the table find no file, and
+the log says why. Files are written by a small pool of threads: encoding and fsync overlap.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quant_platform.errors import LakeError
+from quant_platform.lakehouse.content import frame_hash, sorted_partitions
+from quant_platform.lakehouse.files import file_errors, file_lock, write_atomic
+from quant_platform.lakehouse.layout import TableLayout
+from quant_platform.lakehouse.provenance import (
+    FOOTER_KEY,
+    Entry,
+    ProvenanceLog,
+    Stamp,
+    Verdict,
+)
+
+LOCK_TIMEOUT = 120.0
+"""Seconds to wait for the table's writer; a range of one table takes a few seconds."""
+WRITERS = 2
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdict on one session: what to store beside its rows."""
+
+    verdict: Verdict
+    input_hash: str
+    outcomes: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass
+class WriteReport:
+    """What a write did, by session.
+
+    ``written`` partitions have new content; ``confirmed`` ones kept theirs under new provenance;
+    ``unchanged`` ones needed not even that.
+    """
+
+    table: str
+    written: list[date] = field(default_factory=list)
+    confirmed: list[date] = field(default_factory=list)
+    unchanged: list[date] = field(default_factory=list)
+    entries: dict[date, Entry] = field(default_factory=dict)
+
+
+class PartitionStore:
+    """Writer of one table.
+
+    Parameters
+    ----------
+    layout
+        Where the table lies.
+    log
+        Its provenance log; shared with readers in the same process.
+    """
+
+    def __init__(self, layout: TableLayout, log: ProvenanceLog) -> None:
+        self.layout = layout
+        self.log = log
+
+    def write(
+        self, frame: pl.DataFrame, judgements: Mapping[date, Judgement], stamp: Stamp
+    ) -> WriteReport:
+        """Write the partitions of ``judgements``; one without rows becomes an empty partition.
+
+        Parameters
+        ----------
+        frame
+            Validated rows of the range, in the contract's column order.
+        judgements
+            Every session to write.
+        stamp
+            What made them.
+        """
+        contract = self.layout.contract
+        if frame.height and not frame[contract.partition].is_in(list(judgements)).all():
+            strays = set(frame[contract.partition].unique()) - set(judgements)
+            raise LakeError(
+                f"table '{self.layout.table}' got rows of {sorted(strays)[:3]}",
+                expected="rows of the requested sessions only",
+                mend="filter the frame to its sessions in the domain function",
+            )
+        slices = {
+            session: (content, rows)
+            for session, content, rows in sorted_partitions(
+                frame, contract.key, contract.partition
+            )
+        }
+        empty = contract.empty()
+        nothing = frame_hash(empty, contract.key)
+        report = WriteReport(self.layout.table)
+        with self._writing():
+            known = self.log.latest()
+            drafts: list[tuple[Entry, pl.DataFrame]] = []
+            for session, judgement in judgements.items():
+                content, rows = slices.get(session, (nothing, empty))
+                entry = Entry(
+                    table=self.layout.table,
+                    session=session,
+                    schema_version=contract.version,
+                    content_hash=content,
+                    input_hash=judgement.input_hash,
+                    rows=rows.height,
+                    size=0,
+                    verdict=judgement.verdict,
+                    stamp=stamp,
+                    outcomes=judgement.outcomes,
+                )
+                self._sort_out(entry, rows, known.get(session), drafts, report)
+            self._replace(drafts, report)
+            confirmed = [report.entries[session] for session in report.confirmed]
+            self.log.append([report.entries[session] for session in report.written] + confirmed)
+            self.layout.pending.unlink(missing_ok=True)
+        return report
+
+    def repair(self) -> list[date]:
+        """Complete the log after a crash between a rename and its line.
+
+        Returns
+        -------
+        list of date
+            Sessions whose entry was taken from their footer.
+        """
+        if not self.layout.pending.exists():
+            return []
+        with self._writing() as recovered:
+            return recovered
+
+    def file_of(self, entry: Entry) -> Path:
+        """File that an entry speaks of."""
+        place = self.layout.blocked if entry.verdict == "blocked" else self.layout.part
+        return place(entry.session, entry.schema_version)
+
+    def intact(self, entry: Entry) -> bool:
+        """Whether the entry's file is there with the size that was written."""
+        try:
+            return self.file_of(entry).stat().st_size == entry.size
+        except OSError:
+            return False
+
+    @contextmanager
+    def _writing(self) -> Iterator[list[date]]:
+        """Hold the table's lock, with the traces of an earlier crash mended first.
+
+        Yields
+        ------
+        list of date
+            Sessions that had to be recovered.
+        """
+        with (
+            file_lock(self.layout.lock, timeout=LOCK_TIMEOUT),
+            file_errors(self.layout.folder, "write partitions below"),
+        ):
+            yield self._recover_pending()
+
+    def _sort_out(
+        self,
+        entry: Entry,
+        rows: pl.DataFrame,
+        known: Entry | None,
+        drafts: list[tuple[Entry, pl.DataFrame]],
+        report: WriteReport,
+    ) -> None:
+        """Decide whether a partition is unchanged, confirmed or to be written."""
+        same_content = (
+            known is not None
+            and (known.content_hash, known.schema_version, known.verdict == "blocked")
+            == (entry.content_hash, entry.schema_version, entry.verdict == "blocked")
+            and self.intact(known)
+        )
+        if known is None or not same_content:
+            drafts.append((entry, rows))
+            return
+        kept = replace(entry, size=known.size)
+        report.entries[entry.session] = kept
+        same_story = known.outcomes == entry.outcomes and known.made_by(
+            entry.input_hash, entry.stamp.code_version, entry.stamp.config_hash
+        )
+        (report.unchanged if same_story else report.confirmed).append(entry.session)
+
+    def _replace(self, drafts: list[tuple[Entry, pl.DataFrame]], report: WriteReport) -> None:
+        """Write the changed partitions."""
+        if not drafts:
+            return
+        names = "\n".join(entry.session.isoformat() for entry, _ in drafts)
+        write_atomic(self.layout.pending, names.encode())
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for entry in pool.map(lambda draft: self._write_part(*draft), drafts):
+                report.written.append(entry.session)
+                report.entries[entry.session] = entry
+        for folder in {self.file_of(entry).parent.parent for entry, _ in drafts}:
+            _sync_folder(folder)
+
+    def _write_part(self, entry: Entry, rows: pl.DataFrame) -> Entry:
+        """Write one file beside its final name, then give it that name."""
+        target = self.file_of(entry)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        with draft.open("wb") as stream:
+            rows.write_parquet(stream, metadata={FOOTER_KEY: entry.to_json()})
+            stream.flush()
+            os.fsync(stream.fileno())
+            size = stream.tell()
+        former = [self.layout.part(entry.session), self.layout.blocked(entry.session)]
+        for old in former:
+            self._shelve(old, entry)
+        draft.replace(target)
+        _sync_folder(target.parent)
+        for old in former:
+            if old != target:
+                old.unlink(missing_ok=True)
+        return replace(entry, size=size)
+
+    def _shelve(self, old: Path, entry: Entry) -> None:
+        """Give a file about to be replaced a second name among the superseded."""
+        if not old.exists():
+            return
+        try:
+            name = read_footer(old).content_hash
+        except LakeError:
+            name = f"damaged-{old.stat().st_mtime_ns}"
+        shelf = self.layout.superseded_folder(entry.session)
+        shelf.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            (shelf / f"{name}.parquet").hardlink_to(old)
+
+    def _recover_pending(self) -> list[date]:
+        """Append the entries of partitions that a dead writer renamed but did not log."""
+        try:
+            named = self.layout.pending.read_text().split()
+        except FileNotFoundError:
+            return []
+        recovered = []
+        known = self.log.latest()
+        for session in map(date.fromisoformat, named):
+            for path in (self.layout.part(session), self.layout.blocked(session)):
+                with suppress(LakeError):
+                    entry = read_footer(path)
+                    before = known.get(session)
+                    if before is None or before.stamp.written_at < entry.stamp.written_at:
+                        recovered.append(replace(entry, note="recovered from the footer"))
+                for draft in path.parent.glob(f".{path.name}.*"):
+                    draft.unlink()
+        self.log.append(recovered)
+        self.layout.pending.unlink()
+        return [entry.session for entry in recovered]
+
+
+def read_footer(path: Path) -> Entry:
+    """Provenance of a partition file, from its footer.
+
+    Raises
+    ------
+    LakeError
+        When the file is missing, is not Parquet, or was not written by the platform.
+    """
+    try:
+        text = pl.read_parquet_metadata(path)[FOOTER_KEY]
+        entry = Entry.from_json(text)
+    except (OSError, KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        raise LakeError(
+            f"{path} is not an intact partition file ({type(error).__name__})",
+            expected="Parquet with the platform's footer",
+            mend="delete it and run 'quant backfill' over its session; earlier contents are kept "
+            "under _superseded",
+        ) from error
+    return replace(entry, size=path.stat().st_size)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

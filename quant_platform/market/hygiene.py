@@ -1,0 +1,82 @@
+"""Hygiene of what a source delivers: keep what can be believed, set the rest aside with its reason.
+
+1. Each row gets its knowledge session, the first whose cutoff is at or after ``known_at``.
+2. A row for a day that is no session of the calendar is rejected (``session_in_calendar``): a
+   weekend print is an error, never a fill.
+3. Of rows that are alike in every column the first is kept, the others are rejected
+   (``repeated_row``).
+4. The contract of the table judges the rest: positive prices, low <= open, close <= high, and keys
+   that occur once. Two different rows under one key are both rejected: there is no telling which
+   one is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.lakehouse.contracts import Contract
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """Rows from outside, sorted out.
+
+    Parameters
+    ----------
+    rows
+        Rows that keep the contract.
+    rejected
+        ``knowledge_session``, ``row``, ``rule``, ``raw``: the quarantine's columns.
+    """
+
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def ingest(
+    delivered: pl.DataFrame, contract: Contract, calendar: SessionCalendar
+) -> Ingested:
+    """Sort out the rows that a source delivered.
+
+    Parameters
+    ----------
+    delivered
+        The source's rows, with ``session`` and ``known_at``.
+    contract
+        Contract of the table that they are for.
+    calendar
+        Calendar of that table.
+    """
+    raw = [name for name in contract.columns if name != "knowledge_session"]
+    rows = delivered.with_columns(
+        calendar.knowledge_sessions(delivered["known_at"]).alias("knowledge_session")
+    ).select(*contract.columns)
+    sessions = calendar.frame().select("session")
+    strays = rows.join(sessions, on="session", how="anti", maintain_order="left")
+    inside = rows.join(sessions, on="session", how="semi", maintain_order="left")
+    repeated = inside.filter(~pl.struct(pl.all()).is_first_distinct())
+    distinct = inside.unique(keep="first", maintain_order=True) if repeated.height else inside
+    kept, broken = contract.quarantine(distinct)
+    rejected = pl.concat(
+        [
+            strays.with_columns(rule=pl.lit("session_in_calendar")),
+            repeated.with_columns(rule=pl.lit("repeated_row")),
+            broken,
+        ]
+    )
+    filed = rejected.select(
+        "knowledge_session", "rule", raw=pl.struct(*raw).struct.json_encode()
+    ).sort("knowledge_session", "rule", "raw")
+    return Ingested(
+        kept,
+        filed.select(
+            "knowledge_session",
+            pl.int_range(pl.len(), dtype=pl.UInt32).over("knowledge_session").alias("row"),
+            "rule",
+            "raw",
+        ),
+    )
+

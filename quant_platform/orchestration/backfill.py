@@ -1,0 +1,151 @@
+"""Backfill in this process: the planned chunks, one run each, until done or stopped.
+
+Each chunk is an ordinary Dagster run of its job, so the UI shows it like any other. A chunk that
+was interrupted is planned again by the next backfill, which begins with what is stale; sessions
+already current are not run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+from dagster import DagsterRunStatus
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.orchestration.failures import first_error
+from quant_platform.orchestration.graph import Graph
+from quant_platform.orchestration.instance import (
+    PROCESS_TAG,
+    fail_dead_runs,
+    process_tag,
+    report_unknown,
+)
+from quant_platform.orchestration.plan import Chunk, plan_chunks
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass
+class BackfillReport:
+    """What a backfill did.
+
+    Parameters
+    ----------
+    chunks
+        Chunks that were planned.
+    done
+        Chunks that were run to their end.
+    seconds
+        Seconds in their runs.
+    stopped
+        Whether the user stopped it.
+    dead_runs, recovered
+        What had to be mended before it began.
+    """
+
+    chunks: list[Chunk]
+    done: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    dead_runs: list[str] = field(default_factory=list)
+    recovered: dict[str, list[date]] = field(default_factory=dict)
+
+    @property
+    def partitions(self) -> int:
+        """Partitions of the chunks that were run."""
+        return sum(chunk.partitions for chunk in self.chunks[: self.done])
+
+
+def backfill(
+    graph: Graph,
+    lake: Lake,
+    instance: dg.DagsterInstance,
+    first: date,
+    last: date,
+    *,
+    jobs: Sequence[str] = (),
+    chunk: int,
+    force: bool = False,
+    progress: Callable[[Chunk, bool], None] = lambda _chunk, _ended: None,
+) -> BackfillReport:
+    """Make everything stale in a range.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    lake
+        Its lake.
+    instance
+        Dagster instance that records the runs.
+    first, last
+        Range; neither need be a session.
+    jobs
+        Jobs to run; all by default.
+    chunk
+        Sessions of one run at the most.
+    force
+        Whether to make current sessions again.
+    progress
+        Told before and after each chunk.
+
+    Raises
+    ------
+    QuantError
+        The first error of the first chunk that failed; earlier chunks are kept.
+    """
+    dead = fail_dead_runs(instance)
+    recovered = report_unknown(instance, lake, graph.stages)
+    chosen = {name: stages for name, stages in graph.jobs.items() if not jobs or name in jobs}
+    chunks = plan_chunks(lake, chosen, first, last, chunk=chunk, force=force)
+    report = BackfillReport(chunks, dead_runs=dead, recovered=recovered)
+    definitions = graph.definitions() if chunks else None
+    for planned in chunks:
+        progress(planned, False)
+        begun = time.perf_counter()
+        try:
+            if definitions is not None:
+                run_chunk(definitions, instance, planned)
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            _cancel(instance)
+            report.stopped = True
+            return report
+        finally:
+            report.seconds += time.perf_counter() - begun
+        report.done += 1
+        progress(planned, True)
+    return report
+
+
+def run_chunk(definitions: dg.Definitions, instance: dg.DagsterInstance, chunk: Chunk) -> None:
+    """Run one chunk; raise the typed error of its first failed step."""
+    result = definitions.resolve_job_def(chunk.job).execute_in_process(
+        instance=instance,
+        asset_selection=[stage.key for stage in chunk.stages],
+        run_config=_QUIET,
+        tags={
+            _RANGE_START: chunk.sessions[0].isoformat(),
+            _RANGE_END: chunk.sessions[-1].isoformat(),
+            PROCESS_TAG: process_tag(),
+        },
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise first_error(list(result.all_events))
+
+
+def _cancel(instance: dg.DagsterInstance) -> None:
+    """Record this process's unfinished run as canceled."""
+    unfinished = dg.RunsFilter(
+        statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.NOT_STARTED],
+        tags={PROCESS_TAG: process_tag()},
+    )
+    for run in instance.get_runs(unfinished):
+        instance.report_run_canceled(run, "Stopped by the user.")

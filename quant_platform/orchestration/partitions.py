@@ -1,0 +1,133 @@
+"""Sessions as Dagster partitions, and the mappings that declare how far an asset looks back.
+
+What belongs here: the partitions definition of a calendar, and every partition mapping that assets
+may use. What does not: jobs and schedules over them, and the checks that nothing else is used
+(`quant_platform.orchestration.lint`).
+
+1. A calendar becomes a daily definition in UTC from which every closure is excluded. Session D's
+   window is the UTC day D, so its key appears at 00:00 UTC after it, with ``end_offset=0``. Closed
+   weekdays (Saturday and Sunday of most exchanges) are one cron exclusion; other closures are
+   listed. A cron schedule of ``0 0 * * 1-5`` would make the same keys, but Friday's window would
+   end on Monday.
+2. The definition ends at the calendar's horizon: beyond it holidays are unknown, and a key there
+   would be a guess.
+3. Mappings count in the downstream asset's own partitions, over holidays and weekends. Near the
+   first partition Dagster shortens the window without a word, so features count their warm-up.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+
+from dagster import DailyPartitionsDefinition, TimeWindowPartitionMapping
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.errors import ConfigError
+
+_LONGEST_CLOSURE = 7
+"""Any eight UTC days in a row hold an NYSE session: in September 2001 it was closed for six."""
+
+
+@lru_cache(maxsize=64)
+def daily_partitions(calendar: SessionCalendar, history_start: date) -> DailyPartitionsDefinition:
+    """Return the partitions definition whose keys are the calendar's sessions; cached and shared.
+
+    Parameters
+    ----------
+    calendar
+        The calendar; its horizon ends the partitions.
+    history_start
+        The first day of history; the first partition is the first session at or after it.
+
+    Raises
+    ------
+    CalendarError
+        When the start lies outside the calendar's cover.
+    """
+    sessions = calendar.between(history_start, calendar.horizon)
+    if not sessions:
+        raise ConfigError(
+            f"calendar {calendar.code} has no session from {history_start} to {calendar.horizon}",
+            expected="at least one",
+            mend="move platform.history_start back",
+        )
+    first = sessions[0]
+    open_days = set(sessions)
+    closures = [
+        day
+        for day in (first + timedelta(days=n) for n in range((calendar.horizon - first).days + 1))
+        if day not in open_days
+    ]
+    # Weekdays as cron counts them: Sunday is 0.
+    open_weekdays = {session.isoweekday() % 7 for session in sessions}
+    closed_weekdays = sorted({day.isoweekday() % 7 for day in closures} - open_weekdays)
+    exclusions: list[str | datetime] = [
+        _midnight(day) for day in closures if day.isoweekday() % 7 in open_weekdays
+    ]
+    if closed_weekdays:
+        exclusions.insert(0, f"0 0 * * {','.join(str(weekday) for weekday in closed_weekdays)}")
+    return DailyPartitionsDefinition(
+        start_date=_midnight(first),
+        end_date=_midnight(calendar.horizon + timedelta(days=1)),
+        timezone="UTC",
+        end_offset=0,
+        exclusions=exclusions or None,
+    )
+
+
+def lookback_mapping(
+    lookback: int, *, block: int = 0, self_dependent: bool = False
+) -> TimeWindowPartitionMapping:
+    """Return the mapping from a session to the upstream sessions that its computation needs.
+
+    Parameters
+    ----------
+    lookback
+        Sessions before the session itself; 0 is the session alone.
+    block
+        Length of the calendar-fixed block that the kernel restarts with; the session may be the
+        last of its block, and the block's first session needs its look-back too.
+    self_dependent
+        For carried state: the `lookback` sessions before the session, without the session itself.
+    """
+    if self_dependent:
+        if lookback < 1 or block:
+            raise ConfigError(
+                f"a self-dependency with look-back {lookback} and block {block}",
+                expected="a look-back of one session or more and no block",
+                mend="carry state from the session before",
+            )
+        return TimeWindowPartitionMapping(start_offset=-lookback, end_offset=-1)
+    if lookback < 0 or block < 0:
+        raise ConfigError(
+            f"a look-back of {lookback} sessions in blocks of {block}",
+            expected="zero or more of each",
+            mend="look back, never ahead",
+        )
+    return TimeWindowPartitionMapping(start_offset=-(lookback + max(block - 1, 0)))
+
+
+def utc_days_read_sessions() -> TimeWindowPartitionMapping:
+    """Return the mapping of a UTC-day asset that reads a table of NYSE sessions.
+
+    It reaches back far enough that the longest closure lies inside; the asset takes the last
+    session in it. The identity mapping would give a Saturday no upstream partition, and no error.
+    The day itself need not be a session, so that upstream is allowed not to exist.
+    """
+    return TimeWindowPartitionMapping(
+        start_offset=-_LONGEST_CLOSURE, allow_nonexistent_upstream_partitions=True
+    )
+
+
+def sessions_read_utc_days() -> TimeWindowPartitionMapping:
+    """Return the mapping of an exchange-session asset that reads a UTC-day table.
+
+    From the session before to the session itself, with the closed days between them: Monday reads
+    Friday, Saturday, Sunday and Monday.
+    """
+    return TimeWindowPartitionMapping(start_offset=-1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=UTC)

@@ -1,0 +1,148 @@
+"""The layered tree of values: defaults, files, environment, overrides, and who gave what.
+
+Mappings merge key by key, everything else (a list too) replaces what a lower layer said. Each path
+remembers the place it came from last, so an error names the layer that caused it and
+``Settings.origins`` can say where every value is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel
+
+from quant_platform.settings.base import SettingsModel, near_names
+from quant_platform.settings.problems import (
+    DEFAULT_PLACE,
+    OVERRIDE_LAYER,
+    KeyPath,
+    Place,
+    Problem,
+    dotted,
+    place_of,
+    plain,
+    shown,
+    unknown_key,
+)
+
+SECTIONS = ("platform", "sleeves")
+
+
+class LayeredTree:
+    """Values of all layers so far, the place of each path, and the problems met on the way."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {"platform": {}, "sleeves": {}}
+        self.places: dict[KeyPath, Place] = {}
+        self.problems: list[Problem] = []
+
+    def lay_defaults(self, model: type[SettingsModel], path: KeyPath) -> None:
+        """Put a model's defaults at ``path``, below everything that is laid later."""
+        defaults = {
+            name: to_plain(field.get_default(call_default_factory=True))
+            for name, field in model.model_fields.items()
+            if not field.is_required()
+        }
+        self.lay(defaults, {path: DEFAULT_PLACE}, path)
+
+    def lay(self, value: Any, places: Mapping[KeyPath, Place], path: KeyPath) -> None:
+        """Lay a value over what is at ``path``.
+
+        Parameters
+        ----------
+        value
+            A mapping to merge, or anything else to replace what is there.
+        places
+            Places by full path; a path without one has that of the mapping around it.
+        path
+            Where in the tree the value belongs.
+        """
+        place = place_of(path, places)
+        parent = self._parent(path, place)
+        key = str(path[-1])
+        below = parent.get(key)
+        if isinstance(below, dict) and not isinstance(value, dict):
+            self.problems.append(
+                Problem(
+                    place,
+                    f"{plain(dotted(path[1:]) or key)}: found {shown(value, path)}",
+                    expected="a mapping",
+                    mend="write {} for an empty one" if value is None else "",
+                )
+            )
+            return
+        self.places[path] = place
+        if isinstance(value, dict):
+            if not isinstance(below, dict):
+                self._forget(path)
+                parent[key] = {}
+            for name, item in value.items():
+                self.lay(item, places, (*path, name))
+            return
+        self._forget(path)
+        parent[key] = value
+        for known, origin in places.items():
+            if len(known) > len(path) and known[: len(path)] == path:
+                self.places[known] = origin
+
+    def _parent(self, path: KeyPath, place: Place) -> dict[str, Any]:
+        """Return the mapping that holds ``path``; what is missing on the way is made."""
+        node = self.values
+        for length, part in enumerate(path[:-1], start=1):
+            if not isinstance(node.get(str(part)), dict):
+                node[str(part)] = {}
+                self.places[path[:length]] = place
+            node = node[str(part)]
+        return node
+
+    def _forget(self, path: KeyPath) -> None:
+        for known in [p for p in self.places if len(p) > len(path) and p[: len(path)] == path]:
+            del self.places[known]
+
+
+def lay_overrides(tree: LayeredTree, overrides: Mapping[str, Any]) -> None:
+    """Lay the overrides of a caller: nested mappings, dotted keys, or both."""
+    for path, value in _undotted(overrides, ()):
+        place = Place(OVERRIDE_LAYER, f"override {plain(dotted(path))}")
+        if path[0] not in SECTIONS:
+            tree.problems.append(unknown_key(place, path[:1], list(SECTIONS)))
+        elif len(path) > 1 and path[0] == "sleeves" and path[1] not in tree.values["sleeves"]:
+            tree.problems.append(unknown_sleeve(place, str(path[1]), tree))
+        else:
+            tree.lay(value, {path: place}, path)
+
+
+def unknown_sleeve(place: Place, name: str, tree: LayeredTree) -> Problem:
+    """Report a sleeve that has no file, with the near names."""
+    known = list(tree.values["sleeves"])
+    near = near_names(name, known) or known
+    return Problem(
+        place,
+        f"there is no sleeve {plain(name)!r}",
+        expected=" or ".join(near),
+        mend="a sleeve is added by a file in assets_config/sleeves",
+    )
+
+
+def _undotted(values: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in values.items():
+        below = (*path, *str(key).split("."))
+        if isinstance(value, BaseModel):
+            value = value.model_dump()  # noqa: PLW2901 - a model stands for its mapping
+        if isinstance(value, Mapping) and value:
+            yield from _undotted(value, below)
+        else:
+            yield below, to_plain(value)
+
+
+def to_plain(value: Any) -> Any:
+    """Return a default or override in the types a file would have given it."""
+    if isinstance(value, BaseModel):
+        return to_plain(value.model_dump())
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value.isoformat() if type(value) is date else value

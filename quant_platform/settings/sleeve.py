@@ -1,0 +1,92 @@
+"""The settings of one sleeve: one file of ``assets_config/sleeves/``, one branch of the graph."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from quant_platform.settings.base import (
+    CalendarCode,
+    Identifier,
+    SettingsModel,
+    described,
+    refuse,
+)
+
+AssetClass = Literal["stock", "etf", "crypto"]
+SourceKind = Literal["bars"]
+SourceName = Literal["simulated"]
+
+# Key prefixes of the shared branches; a sleeve of that name would mix its tables with theirs.
+RESERVED_NAMES = frozenset(
+    {"market", "meta", "execution", "research", "reports", "checks", "ledger", "quarantine"}
+)
+
+
+def _no_future_yet(value: object) -> object:
+    if value == "future":
+        raise refuse(
+            "CME futures come later: the contracts reserve asset_class future, multiplier, "
+            "expiry and roll, but no sleeve can hold one yet"
+        )
+    return value
+
+
+def _no_tactical_yet(value: object) -> object:
+    if value == "tactical":
+        raise refuse(
+            "a tactical sleeve comes later, with the trade engine", expected="kind: rebalanced"
+        )
+    return value
+
+
+def _distinct(classes: tuple[AssetClass, ...]) -> tuple[AssetClass, ...]:
+    if len(set(classes)) != len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise refuse(f"{twice} is listed twice", expected="each asset class once")
+    return tuple(sorted(classes))
+
+
+def _free_name(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise refuse(
+            f"the name {name} is taken by a shared branch of the graph",
+            expected="another name",
+            mend="rename the file",
+        )
+    return name
+
+
+class SleeveSettings(SettingsModel):
+    """Everything in one file of ``assets_config/sleeves/``."""
+
+    name: Annotated[Identifier, AfterValidator(_free_name)] = described(
+        "The sleeve's name and the prefix of its asset keys: the file's name without .yaml. "
+        "May be left out; if it is given it must say the same."
+    )
+    description: str = described("A sentence for the reader of the graph.", "", outside_hash=True)
+    kind: Annotated[Literal["rebalanced"], BeforeValidator(_no_tactical_yet)] = described(
+        "How the sleeve decides: rebalanced takes new weights on the rebalance grid.",
+        "rebalanced",
+    )
+    calendar: CalendarCode = described(
+        "Calendar whose sessions partition the sleeve's tables; it must be one of the calendars "
+        "in platform.yaml.",
+        unit="a code of exchange_calendars, such as XNYS or 24/7",
+    )
+    asset_classes: Annotated[
+        tuple[Annotated[AssetClass, BeforeValidator(_no_future_yet)], ...],
+        Field(strict=False, min_length=1),
+        AfterValidator(_distinct),
+    ] = described("What the sleeve may hold.")
+    sources: dict[SourceKind, SourceName] = described(
+        "By kind of data: the source that delivers it. simulated is the embedded market.",
+        {"bars": "simulated"},
+    )
+    symbols: Annotated[int, Field(ge=1, le=10_000)] | None = described(
+        "How many symbols the embedded market lists in this sleeve; without it "
+        "embedded_market.symbols_per_sleeve of platform.yaml.",
+        None,
+        unit="symbols",
+    )

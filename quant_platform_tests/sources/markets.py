@@ -1,0 +1,29 @@
+"""The embedded market that the tests of sources share."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from quant_platform.calendars import build_calendar
+from quant_platform.sources import Dirt, SimulatedSleeve, SimulatedSource
+
+GRACE = timedelta(minutes=90)
+HORIZON = date(2027, 12, 31)
+NYSE = build_calendar("XNYS", horizon=HORIZON, grace=GRACE)
+CRYPTO = build_calendar("24/7", horizon=HORIZON, grace=GRACE)
+SLEEVES = (
+    SimulatedSleeve("instruments", ("stock",), 60),
+    SimulatedSleeve("etfs", ("etf",), 20),
+    SimulatedSleeve("crypto", ("crypto",), 40),
+)
+DIRTY = SimulatedSource(
+    seed=7,
+    start=date(2015, 1, 2),
+    sleeves=SLEEVES,
+    dirt=Dirt(missing=0.002, late=0.002, corrected=0.002, impossible=0.001, duplicated=0.001),
+    lag=timedelta(minutes=30),
+)
+CLEAN = SimulatedSource(
+    seed=7, start=date(2015, 1, 2), sleeves=SLEEVES, dirt=Dirt(), lag=timedelta(minutes=30)
+)
+CASES = [(NYSE, "instruments"), (NYSE, "etfs"), (CRYPTO, "crypto")]
