@@ -69,10 +69,14 @@ def _examination(*, deep: bool, repair: bool) -> Iterator[Line]:
     except QuantError as error:
         yield Line("settings", "wrong", str(error))
         return
-    yield Line("settings", "ok", f"{len(settings.sleeves)} sleeves, hash {settings.config_hash[:12]}")
+    yield Line(
+        "settings", "ok", f"{len(settings.sleeves)} sleeves, hash {settings.config_hash[:12]}"
+    )
     for stage in graph.stages:
         yield Line(
-            f"table {stage.table}", "ok", f"code {stage.code_version}, config {stage.config_hash[:12]}"
+            f"table {stage.table}",
+            "ok",
+            f"code {stage.code_version}, config {stage.config_hash[:12]}",
         )
     yield from _lake_lines(settings, deep=deep, repair=repair)
     yield from _instance_lines(settings, repair=repair)
@@ -84,7 +88,9 @@ def _lake_lines(settings: Settings, *, deep: bool, repair: bool) -> Iterator[Lin
         yield Line("lake", "note", f"nothing at {root} yet; 'quant run' fills it")
         return
     writable = os.access(root, os.W_OK)
-    yield Line("lake", "ok" if writable else "wrong", f"{root}" + ("" if writable else " is read-only"))
+    yield Line(
+        "lake", "ok" if writable else "wrong", f"{root}" + ("" if writable else " is read-only")
+    )
     lake = Lake(root)
     for table in lake.tables():
         try:

@@ -59,7 +59,9 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
                     "milliseconds_per_partition": overhead and round(overhead, 3),
                     "stopped": report.stopped,
                     "dead_runs": report.dead_runs,
-                    "recovered": {t: [str(d) for d in days] for t, days in report.recovered.items()},
+                    "recovered": {
+                        t: [str(d) for d in days] for t, days in report.recovered.items()
+                    },
                     "tables": rows,
                     "lake": str(project.lake.root),
                 },

@@ -40,7 +40,11 @@ class Panel:
 
     @classmethod
     def of(
-        cls, rows: pl.DataFrame, wanted: SessionRange, loaded: Sequence[date], columns: Sequence[str]
+        cls,
+        rows: pl.DataFrame,
+        wanted: SessionRange,
+        loaded: Sequence[date],
+        columns: Sequence[str],
     ) -> Panel:
         """Lay out published rows.
 

@@ -118,9 +118,20 @@ def advance_state(
         One row per security with a state, by session and security.
     """
     walk = _Walk.begin(frames, settings.replay_sessions, wanted)
-    return pl.concat([walk.session(session) for session in wanted.sessions]).select(
-        *FEATURES_STATE.columns
-    )
+    for session in wanted.sessions:
+        walk.advance(session)
+    return walk.rows()
+
+
+@dataclass(frozen=True)
+class _Emitted:
+    """What one session leaves behind: vectors over the securities that have a state."""
+
+    ordinal: int
+    columns: npt.NDArray[np.intp]
+    restated: npt.NDArray[np.int64]
+    missed: Vector
+    state: _State
 
 
 class _Walk:
@@ -136,7 +147,6 @@ class _Walk:
     ) -> None:
         self.calendar = wanted.calendar
         self.replay = replay
-        self.days = pl.Series(self.calendar.sessions, dtype=pl.Date)
         self.securities = pl.Series("security_id", securities, dtype=pl.String)
         self.stored = stored
         self.origin = self.calendar.ordinal(wanted.first) - replay
@@ -146,19 +156,20 @@ class _Walk:
         self.states: dict[int, _State] = {}
         self.late: list[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.int64]]] = []
         self.missed = np.zeros(len(securities))
+        self.emitted: list[_Emitted] = []
         before = self.calendar.ordinal(wanted.first)
         for ordinal in range(max(self.origin, 0), before):
             self._take_arrivals(ordinal)
 
     @classmethod
-    def begin(
-        cls, frames: Mapping[str, pl.LazyFrame], replay: int, wanted: SessionRange
-    ) -> _Walk:
+    def begin(cls, frames: Mapping[str, pl.LazyFrame], replay: int, wanted: SessionRange) -> _Walk:
         """Lay out the bars and the state before the range."""
         calendar = wanted.calendar
-        bars = frames["bars"].select(
-            "security_id", "session", "knowledge_session", "known_at", "close"
-        ).collect()
+        bars = (
+            frames["bars"]
+            .select("security_id", "session", "knowledge_session", "known_at", "close")
+            .collect()
+        )
         first = calendar.ordinal(wanted.first)
         before = calendar.sessions[first - 1] if first else None
         previous = frames["state"].filter(pl.col("session") == before).collect()
@@ -179,8 +190,8 @@ class _Walk:
         walk.missed[seen["column"].to_numpy()] = seen["revisions_missed"].to_numpy()
         return walk
 
-    def session(self, session: date) -> pl.DataFrame:
-        """Advance to one session and return its rows."""
+    def advance(self, session: date) -> None:
+        """Take one session in and remember its rows."""
         now = self.calendar.ordinal(session)
         late = self._take_arrivals(now)
         state = self.states[now - 1].copy()
@@ -190,11 +201,41 @@ class _Walk:
             self._replay(now, *late, state, restated)
         self.states[now] = state
         self.states.pop(now - self.replay - 2, None)
-        return self._rows(session, state, restated)
+        alive = np.flatnonzero(state.values["bars"] > 0)
+        self.emitted.append(
+            _Emitted(now, alive, restated[alive], self.missed[alive], state.at(alive))
+        )
 
-    def _take_arrivals(
-        self, now: int
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]] | None:
+    def rows(self) -> pl.DataFrame:
+        """Rows of all sessions taken in, for the securities that had a state."""
+        emitted = self.emitted
+        values = {
+            name: np.concatenate([e.state.values[name] for e in emitted]) for name in _CARRIED
+        }
+        bars = values["bars"]
+        moved = values["gain_14_state"] + values["loss_14_state"]
+        rising = np.full(len(bars), np.nan)
+        np.divide(values["gain_14_state"], moved, out=rising, where=moved > 0)
+        features = {
+            "ema_20": np.where(bars >= 20, values["ema_20_state"], np.nan),
+            "ema_200": np.where(bars >= 200, values["ema_200_state"], np.nan),
+            "rsi_14": np.where(bars >= 15, 100 * rising, np.nan),
+        }
+        days = pl.Series(self.calendar.sessions, dtype=pl.Date)
+        since = pl.Series(np.concatenate([e.restated for e in emitted]))
+        ordinals = np.repeat([e.ordinal for e in emitted], [len(e.columns) for e in emitted])
+        columns = {
+            "session": days.gather(ordinals),
+            "security_id": self.securities.gather(np.concatenate([e.columns for e in emitted])),
+            "restated_from": days.gather(since.replace(-1, None)),
+            "revisions_missed": pl.Series(np.concatenate([e.missed for e in emitted])),
+            **{name: pl.Series(vector).fill_nan(None) for name, vector in features.items()},
+            **{name: pl.Series(vector) for name, vector in values.items()},
+        }
+        contract = FEATURES_STATE.columns
+        return pl.DataFrame({name: columns[name].cast(contract[name].dtype) for name in contract})
+
+    def _take_arrivals(self, now: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]] | None:
         """Enter what became known at a session; return its late rows (security, session)."""
         arrived = self.arrivals.get((self.calendar.sessions[now],))
         if arrived is None:
@@ -289,7 +330,9 @@ class _Walk:
     def _laid_out(self, rows: pl.DataFrame) -> _State:
         """Vectors over all securities from stored rows."""
         aligned = self.securities.to_frame().join(
-            rows.select("security_id", *_CARRIED), on="security_id", how="left",
+            rows.select("security_id", *_CARRIED),
+            on="security_id",
+            how="left",
             maintain_order="left",
         )
         return _State(
@@ -298,30 +341,3 @@ class _Walk:
                 for name in _CARRIED
             }
         )
-
-    def _rows(
-        self, session: date, state: _State, restated: npt.NDArray[np.int64]
-    ) -> pl.DataFrame:
-        """Rows of one session for the securities that have a state."""
-        alive = np.flatnonzero(state.values["bars"] > 0)
-        values = {name: vector[alive] for name, vector in state.values.items()}
-        moved = values["gain_14_state"] + values["loss_14_state"]
-        rising = np.divide(values["gain_14_state"], moved, out=np.full(len(alive), np.nan),
-                           where=moved > 0)
-        bars = values["bars"]
-        features = {
-            "ema_20": np.where(bars >= 20, values["ema_20_state"], np.nan),
-            "ema_200": np.where(bars >= 200, values["ema_200_state"], np.nan),
-            "rsi_14": np.where(bars >= 15, 100 * rising, np.nan),
-        }
-        since = pl.Series(restated[alive]).replace(-1, None)
-        columns = {
-            "session": pl.repeat(session, len(alive), dtype=pl.Date, eager=True),
-            "security_id": self.securities.gather(alive),
-            "restated_from": self.days.gather(since),
-            "revisions_missed": pl.Series(self.missed[alive]).cast(pl.UInt32),
-        }
-        for name, vector in {**features, **values}.items():
-            dtype = FEATURES_STATE.columns[name].dtype
-            columns[name] = pl.Series(name, vector).fill_nan(None).cast(dtype)
-        return pl.DataFrame(columns)

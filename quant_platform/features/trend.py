@@ -81,9 +81,7 @@ def _blocks(
 
 def _block(panel: Panel, first: int, start: int, stop: int, missing: float) -> pl.DataFrame:
     """Features of rows ``start`` to ``stop``, from sums that begin at row ``first``."""
-    close, high, volume = (
-        panel.columns[name][first:stop] for name in ("close", "high", "volume")
-    )
+    close, high, volume = (panel.columns[name][first:stop] for name in ("close", "high", "volume"))
     output = slice(start - first, stop - first)
     with np.errstate(invalid="ignore", divide="ignore"):
         returns = np.log(close / _shifted(close, 1))

@@ -70,9 +70,7 @@ def readiness(lake: Lake, windows: Mapping[str, Window], wanted: SessionRange) -
     return Readiness(missing, blocked)
 
 
-def _spread(
-    window: Window, wanted: SessionRange, bad: Mapping[date, str]
-) -> dict[date, str]:
+def _spread(window: Window, wanted: SessionRange, bad: Mapping[date, str]) -> dict[date, str]:
     """Carry bad input sessions to the output sessions that depend on them."""
     spoilt = {session: cause for session, (_, cause) in wanted.spoilt(window, bad).items()}
     if window.own and spoilt:

@@ -136,9 +136,7 @@ class Lake:
     def present(self, table: str, sessions: Sequence[date]) -> list[date]:
         """Those of the sessions that were materialised and whose file is still there."""
         entries, store = self.log(table).latest(), self.store(table)
-        return [
-            day for day in sessions if day in entries and store.file_of(entries[day]).exists()
-        ]
+        return [day for day in sessions if day in entries and store.file_of(entries[day]).exists()]
 
     def provenance(self, table: str, session: date) -> Entry:
         """What made a partition.
@@ -245,14 +243,18 @@ class Lake:
         """
         layout = self.layout(table)
         entries = self.log(table).latest()
-        wanted = sorted(entries) if sessions is None else [day for day in sessions if day in entries]
+        wanted = (
+            sorted(entries) if sessions is None else [day for day in sessions if day in entries]
+        )
         files: dict[int, list[Path]] = {}
         for session in wanted:
             entry = entries[session]
             if entry.verdict != "blocked" and entry.rows:
                 files.setdefault(entry.schema_version, []).append(self._checked(table, entry))
         frames = [
-            self._upgraded(layout.contract, version, pl.scan_parquet(paths, hive_partitioning=False))
+            self._upgraded(
+                layout.contract, version, pl.scan_parquet(paths, hive_partitioning=False)
+            )
             for version, paths in sorted(files.items())
         ]
         return pl.concat(frames) if frames else layout.contract.empty().lazy()

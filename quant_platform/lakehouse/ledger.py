@@ -40,7 +40,7 @@ from quant_platform.lakehouse.files import (
     set_aside_torn_tail,
 )
 from quant_platform.lakehouse.ledger_chain import LOCK_TIMEOUT, VERIFY, Chain, Head, LedgerFolder
-from quant_platform.lakehouse.ledger_json import canonical_json
+from quant_platform.lakehouse.ledger_json import canonical_json, plain
 from quant_platform.lakehouse.ledger_records import (
     CheckedRecord,
     LedgerLine,
@@ -104,11 +104,11 @@ class LedgerAction:
 
     def succeed(self, payload: Mapping[str, Any]) -> None:
         """State the result that the block's end records."""
-        self._record_type, self._payload = "success", payload
+        self._record_type, self._payload = "success", plain(payload, "payload")
 
     def come_out_empty(self, payload: Mapping[str, Any]) -> None:
         """State that there was nothing to do, and why."""
-        self._record_type, self._payload = "empty", payload
+        self._record_type, self._payload = "empty", plain(payload, "payload")
 
 
 class Ledger:
@@ -204,7 +204,8 @@ class Ledger:
         try:
             yield under_way
         except BaseException as error:
-            close("error", {"error": type(error).__name__, "message": str(error)})
+            message = str(error).encode(errors="backslashreplace").decode()
+            close("error", {"error": type(error).__name__, "message": message})
             raise
         close(under_way._record_type, under_way._payload)
 
@@ -279,28 +280,27 @@ class Ledger:
         """Write the intent; return the line of an earlier run that already has the result."""
         with self._writing():
             steps, key = self._chain.steps, intent.idempotency_key
-            held = self._chain.lines(
-                seq for seq in (steps.open_intent(key), steps.done(key)) if seq is not None
-            )
-            orphans = [line for line in held.values() if line.record_type == "intent"]
-            self._write([*(_recovery(line, run_id) for line in orphans), intent])
-            return next((line for line in held.values() if line not in orphans), None)
+            orphan, done = steps.open_intent(key), steps.done(key)
+            held = self._chain.lines(seq for seq in (orphan, done) if seq is not None)
+            recovery = [] if orphan is None else [_recovery(held[orphan], run_id)]
+            self._write([*recovery, intent])
+            return None if done is None else held[done]
 
     def _write(self, wanted: Sequence[CheckedRecord]) -> list[Appended]:
         """Append what is new of the records; the caller holds the lock."""
         chain = self._chain
         now = self._now()
-        path = chain.begin(now.date())
+        path = chain.file_for(now.date())
         first = chain.tail.seq + 1
         fresh: dict[int, LedgerLine] = {}
         raws: list[bytes] = []
-        places: list[int] = []
+        places: list[tuple[int, bool]] = []
         for record in wanted:
             placement = chain.steps.place(
                 record.idempotency_key, record.record.record_type, record.payload_hash
             )
             if placement.already is not None:
-                places.append(placement.already)
+                places.append((placement.already, False))
                 continue
             line, raw = record.seal(
                 seq=chain.tail.seq + 1,
@@ -310,15 +310,15 @@ class Ledger:
                 prev_hash=chain.tail.hash,
             )
             # At once, for the same record may come twice in one append.
-            chain.take(line, raw)
+            chain.take(path, line, raw)
             fresh[line.seq] = line
             raws.append(raw)
-            places.append(line.seq)
+            places.append((line.seq, True))
         if raws:
             append_lines(path, raws)
             Head(chain.tail.seq, chain.tail.hash).write(self._folder)
-        held = chain.lines(seq for seq in places if seq not in fresh) | fresh
-        return [Appended(held[seq], seq in fresh) for seq in places]
+        held = chain.lines(seq for seq, _ in places if seq not in fresh) | fresh
+        return [Appended(held[seq], is_new) for seq, is_new in places]
 
     def _now(self) -> datetime:
         now = self._clock()

@@ -186,30 +186,31 @@ class Chain:
                     raise LedgerError(f"{path} has lost lines", mend=VERIFY)
                 stream.seek(start)
                 fresh = stream.read()
-            self._file, self._read_to = path, start
             for raw in fresh[: fresh.rfind(b"\n") + 1].split(b"\n")[:-1]:
                 line = self._line(raw, self.tail.seq + 1)
                 if (line.seq, line.prev_hash) != (self.tail.seq + 1, self.tail.hash):
                     raise self._broken(line.seq, f"does not follow line {self.tail.seq}")
                 last = line, raw
-                self._follow(path, line, raw)
+                self.take(path, line, raw)
         if last is not None:
             self._check_end(*last)
 
-    def begin(self, day: date) -> Path:
-        """Choose the file to append to: the day's, or a later one if the clock was set back."""
+    def file_for(self, day: date) -> Path:
+        """Return the file to append to: the day's, or a later one if the clock was set back."""
         path = self.folder.day_file(day)
-        if self._file is None or path > self._file:
-            self._file, self._read_to = path, 0
-        return self._file
+        return path if self._file is None else max(path, self._file)
 
-    def take(self, line: LedgerLine, raw: bytes) -> None:
-        """Take up a line that is being appended to the file of :meth:`begin`.
+    def take(self, path: Path, line: LedgerLine, raw: bytes) -> None:
+        """Take up a line that is appended to the end of a file.
 
-        If it is not written after all, this chain is of no more use.
+        If the line is not written after all, this chain is of no more use.
         """
-        assert self._file is not None
-        self._follow(self._file, line, raw)
+        if path != self._file:
+            self._file, self._read_to = path, 0
+        self._places.append((path, self._read_to))
+        self._read_to += len(raw) + 1
+        self.tail = self.tail.followed_by(line)
+        self.steps.add(line)
 
     def lines(self, seqs: Iterable[int]) -> dict[int, LedgerLine]:
         """Read some lines by their positions."""
@@ -221,12 +222,6 @@ class Chain:
                     stream.seek(start)
                     found[seq] = self._line(stream.readline().removesuffix(b"\n"), seq)
         return found
-
-    def _follow(self, path: Path, line: LedgerLine, raw: bytes) -> None:
-        self._places.append((path, self._read_to))
-        self._read_to += len(raw) + 1
-        self.tail = self.tail.followed_by(line)
-        self.steps.add(line)
 
     def _line(self, raw: bytes, seq: int) -> LedgerLine:
         try:

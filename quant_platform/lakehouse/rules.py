@@ -96,15 +96,31 @@ def late_share() -> Rule:
     )
 
 
-def filled_share(column: str, floor: float = 0.5) -> Rule:
-    """Share of rows in which a column is not null."""
+def filled_share(column: str, warm_up: str, bars: int) -> Rule:
+    """Share of rows past their warm-up in which a column is not null.
+
+    Parameters
+    ----------
+    column
+        Column to count.
+    warm_up
+        Column that counts a row's bars.
+    bars
+        Bars from which a value is expected.
+    """
+    warm = pl.col(warm_up) >= bars
     return Rule(
         f"{column}_filled",
         "warning",
-        pl.when(pl.col("rows") > 0).then(pl.col(f"{column}_filled") / pl.col("rows")),
-        floor,
+        pl.when(pl.col(f"{column}_due") > 0).then(
+            pl.col(f"{column}_filled") / pl.col(f"{column}_due")
+        ),
+        0.9,
         "at_least",
-        {f"{column}_filled": pl.col(column).is_not_null().sum()},
+        {
+            f"{column}_due": warm.sum(),
+            f"{column}_filled": (warm & pl.col(column).is_not_null()).sum(),
+        },
     )
 
 

@@ -107,9 +107,7 @@ class PartitionStore:
             )
         slices = {
             session: (content, rows)
-            for session, content, rows in sorted_partitions(
-                frame, contract.key, contract.partition
-            )
+            for session, content, rows in sorted_partitions(frame, contract.key, contract.partition)
         }
         empty = contract.empty()
         nothing = frame_hash(empty, contract.key)

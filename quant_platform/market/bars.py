@@ -56,4 +56,3 @@ def published_bars(source: Source, sleeve: str, wanted: SessionRange) -> Ingeste
                 mend="correct the source: known_at decides the partition",
             )
     return ingested
-

@@ -36,9 +36,7 @@ class Ingested:
     rejected: pl.DataFrame
 
 
-def ingest(
-    delivered: pl.DataFrame, contract: Contract, calendar: SessionCalendar
-) -> Ingested:
+def ingest(delivered: pl.DataFrame, contract: Contract, calendar: SessionCalendar) -> Ingested:
     """Sort out the rows that a source delivered.
 
     Parameters
@@ -79,4 +77,3 @@ def ingest(
             "raw",
         ),
     )
-

@@ -64,9 +64,7 @@ class Graph:
     @property
     def jobs(self) -> dict[str, list[Stage]]:
         """Stages by the job that runs them."""
-        named = {
-            code: calendar.job for code, calendar in self.settings.platform.calendars.items()
-        }
+        named = {code: calendar.job for code, calendar in self.settings.platform.calendars.items()}
         jobs: dict[str, list[Stage]] = {}
         for stage in self.stages:
             jobs.setdefault(named[stage.calendar.code], []).append(stage)
@@ -83,9 +81,7 @@ class Graph:
                 wanted = stage.range_of(requested_sessions(context, stage))
                 return make_range(stage, lake, frames, wanted, context.run_id)
 
-        jobs = {
-            name: calendar_job(name, stages) for name, stages in self.jobs.items()
-        }
+        jobs = {name: calendar_job(name, stages) for name, stages in self.jobs.items()}
         schedules = [
             evening_schedule(jobs[name], stages[0].calendar)
             for name, stages in self.jobs.items()
@@ -118,9 +114,7 @@ def build_graph(settings: Settings, overrides: Overrides | None = None) -> Graph
     """
     chosen = overrides or Overrides()
     stages = [
-        stage
-        for context in sleeve_contexts(settings, chosen)
-        for stage in sleeve_stages(context)
+        stage for context in sleeve_contexts(settings, chosen) for stage in sleeve_stages(context)
     ]
     if chosen.stages is not None:
         stages = chosen.stages(stages)

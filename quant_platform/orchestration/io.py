@@ -119,8 +119,8 @@ def _tell(context: dg.OutputContext, stage: Stage, report: WriteReport) -> None:
         }
         for session, entry in report.entries.items()
     }
-    step._metadata_accumulator = OutputMetadataAccumulator(  # noqa: SLF001
-        per_output_metadata={**step._metadata_accumulator.per_output_metadata, **facts}  # noqa: SLF001
+    step._metadata_accumulator = OutputMetadataAccumulator(
+        per_output_metadata={**step._metadata_accumulator.per_output_metadata, **facts}
     )
     context.log.info(
         f"{stage.table}: {len(report.written)} partitions written, {len(report.confirmed)} "

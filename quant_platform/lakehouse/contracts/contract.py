@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import dataframely as dy
 import polars as pl
@@ -51,12 +52,12 @@ class Contract:
         """Column that says which partition a row belongs to."""
         return "knowledge_session" if self.external else "session"
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         """Columns that identify a row."""
         return tuple(self.schema.primary_key())
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, dy.Column]:
         """Columns by name, in their stored order."""
         return self.schema.columns()

@@ -17,16 +17,24 @@ class FeaturesState(dy.Schema):
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
     ema_20 = dy.Float32(
-        nullable=True, min_exclusive=0, description="Exponential mean, alpha 2/21, price; null "
-        "before 20 bars.", metadata={"warm_up": 20},
+        nullable=True,
+        min_exclusive=0,
+        description="Exponential mean, alpha 2/21, price; null before 20 bars.",
+        metadata={"warm_up": 20},
     )
     ema_200 = dy.Float32(
-        nullable=True, min_exclusive=0, description="Exponential mean, alpha 2/201, price; null "
-        "before 200 bars.", metadata={"warm_up": 200},
+        nullable=True,
+        min_exclusive=0,
+        description="Exponential mean, alpha 2/201, price; null before 200 bars.",
+        metadata={"warm_up": 200},
     )
     rsi_14 = dy.Float32(
-        nullable=True, min=0, max=100, description="Wilder's RSI of 14 bars, 0..100; null before "
-        "15 bars and where no bar of the state ever moved.", metadata={"warm_up": 15},
+        nullable=True,
+        min=0,
+        max=100,
+        description="Wilder's RSI of 14 bars, 0..100; null before "
+        "15 bars and where no bar of the state ever moved.",
+        metadata={"warm_up": 15},
     )
     restated_from = dy.Date(
         nullable=True,
@@ -39,7 +47,9 @@ class FeaturesState(dy.Schema):
     idle = dy.UInt32(description="State: sessions since the last bar; 0 when it traded today.")
     close_state = dy.Float64(min_exclusive=0, description="State: last close taken in, price.")
     ema_20_state = dy.Float64(min_exclusive=0, description="State: mean, seeded by the plain mean.")
-    ema_200_state = dy.Float64(min_exclusive=0, description="State: mean, seeded by the plain mean.")
+    ema_200_state = dy.Float64(
+        min_exclusive=0, description="State: mean, seeded by the plain mean."
+    )
     gain_14_state = dy.Float64(min=0, description="State: Wilder mean of rises, price.")
     loss_14_state = dy.Float64(min=0, description="State: Wilder mean of falls, price, positive.")
 

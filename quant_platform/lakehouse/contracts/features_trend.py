@@ -44,5 +44,5 @@ FEATURES_TREND = Contract(
     schema=FeaturesTrend,
     version=1,
     grain="one security at one session's cutoff",
-    rules=(row_count(), filled_share("sma_20")),
+    rules=(row_count(), filled_share("sma_20", "bars_252", 20)),
 )

@@ -1,0 +1,101 @@
+"""A small project in a temporary folder: real settings, real source, real lake, real instance."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.orchestration.backfill import BackfillReport, backfill, run_chunk
+from quant_platform.orchestration.graph import Graph, Overrides, build_graph
+from quant_platform.orchestration.instance import open_instance
+from quant_platform.orchestration.plan import Chunk
+from quant_platform.orchestration.stage import Stage
+from quant_platform.settings import Settings, load_settings
+from quant_platform.sources.protocol import Source
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+EVENING = datetime(2024, 6, 30, 12, tzinfo=UTC)
+"""Wall clock of the tests, long after every session that they use."""
+
+
+def small_settings(folder: Path, **changes: Any) -> Settings:
+    """Shipped settings with eight symbols a sleeve and everything below ``folder``.
+
+    Parameters
+    ----------
+    folder
+        Temporary folder.
+    changes
+        Further settings, dotted keys with ``__`` for the dot.
+    """
+    overrides = {
+        "platform.lake_root": str(folder / "lake"),
+        "platform.dagster_home": str(folder / "dagster_home"),
+        "platform.embedded_market.symbols_per_sleeve": 8,
+    } | {key.replace("__", "."): value for key, value in changes.items()}
+    return load_settings(REPOSITORY, overrides=overrides, environ={})
+
+
+@dataclass
+class SmallProject:
+    """Graph, lake and instance in one folder; ``close`` releases the instance."""
+
+    settings: Settings
+    graph: Graph
+    lake: Lake
+    instance: dg.DagsterInstance
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        sources: Mapping[str, Source] | None = None,
+        stages: Callable[[list[Stage]], list[Stage]] | None = None,
+        clock: Callable[[], datetime] = lambda: EVENING,
+        **changes: Any,
+    ) -> SmallProject:
+        """Make the project; the same folder may be opened again by another one."""
+        settings = small_settings(folder, **changes)
+        home = settings.dagster_home
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
+        graph = build_graph(settings, Overrides(sources, stages, clock))
+        return cls(
+            settings, graph, Lake.create(settings.lake_root, clock=clock), open_instance(settings)
+        )
+
+    def close(self) -> None:
+        """Release the instance's connections."""
+        self.instance.dispose()
+
+    def stage(self, table: str) -> Stage:
+        """Stage of a table."""
+        return next(stage for stage in self.graph.stages if stage.table == table)
+
+    def fill(self, first: date, last: date, **options: Any) -> BackfillReport:
+        """Backfill a range, as ``quant backfill`` does."""
+        options.setdefault("chunk", 252)
+        return backfill(self.graph, self.lake, self.instance, first, last, **options)
+
+    def make(self, tables: Sequence[str], first: date, last: date) -> None:
+        """Make just these tables over a range in one run, current or not."""
+        stages = tuple(stage for stage in self.graph.stages if stage.table in tables)
+        job = next(name for name, known in self.graph.jobs.items() if stages[0] in known)
+        sessions = tuple(stages[0].calendar.between(first, last))
+        chunk = Chunk(job, stages, sessions, len(sessions))
+        run_chunk(self.graph.definitions(), self.instance, chunk)
+
+    def hashes(self, table: str) -> dict[date, str]:
+        """Content hash of every session, or its verdict where it is blocked."""
+        return {
+            day: "blocked" if entry.verdict == "blocked" else entry.content_hash
+            for day, entry in self.lake.entries(table).items()
+        }
