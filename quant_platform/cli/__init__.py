@@ -1,0 +1,1 @@
+"""The `quant` command: one module per command, thin over the orchestration."""

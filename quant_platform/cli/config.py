@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from quant_platform.cli.console import table_console
 from quant_platform.settings import Settings, find_project_root, load_settings
 from quant_platform.settings.reference import schemas, write_reference
 
 app = typer.Typer(help="Show and describe the settings.", no_args_is_help=True)
-
-# Wide enough for every key and value when the output is no terminal and has no width of its own.
-WIDTH_WITHOUT_TERMINAL = 160
 
 
 @app.command()
@@ -39,9 +36,7 @@ def show(
             report["origins"] = settings.origins
         typer.echo(json.dumps(report, indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_WITHOUT_TERMINAL)
+    console = table_console()
     table = Table("key", "value", *(["origin"] if origins else []))
     for column in table.columns:
         column.overflow = "fold"

@@ -1,4 +1,4 @@
-"""``quant doctor``: is everything in its place, and what is wrong where it is not?"""
+"""``quant doctor``: says whether everything is in its place, and what is wrong where not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from importlib.metadata import version
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from quant_platform.cli.console import table_console
 from quant_platform.errors import QuantError
 from quant_platform.lakehouse.health import examine, rebuild_log
 from quant_platform.lakehouse.lake import Lake
@@ -54,7 +54,7 @@ def doctor_command(
         for line in lines:
             colour = _COLOURS[line.state]
             table.add_row(line.what, f"[{colour}]{line.state}[/{colour}]", line.detail)
-        Console().print(table)
+        table_console().print(table)
     if any(line.state == "wrong" for line in lines):
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ from quant_platform.cli import config, doctor
 from quant_platform.cli.backfill import backfill_command
 from quant_platform.cli.run import run_command
 from quant_platform.cli.sql import sql_command
+from quant_platform.cli.ui import ui_command
 from quant_platform.errors import QuantError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("backfill")(backfill_command)
 app.command("sql")(sql_command)
+app.command("ui")(ui_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(config.app, name="config")
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from quant_platform.cli.console import table_console
 from quant_platform.cli.project import Project
 from quant_platform.orchestration.backfill import BackfillReport
 from quant_platform.orchestration.plan import Chunk
@@ -71,8 +72,8 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         return
     for run_id in report.dead_runs:
         typer.echo(f"Marked run {run_id[:8]} as failed: its process was gone.")
-    for table, days in report.recovered.items():
-        typer.echo(f"Told Dagster of {len(days)} partitions of {table} that only the lake knew.")
+    for name, days in report.recovered.items():
+        typer.echo(f"Told Dagster of {len(days)} partitions of {name} that only the lake knew.")
     table = Table(title=f"Lake at {project.lake.root}", title_justify="left")
     for name, justify in (
         ("table", "left"),
@@ -87,7 +88,7 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*("–" if cell is None else f"{cell}" for cell in row.values()))
-    Console().print(table)
+    table_console().print(table)
     if report.partitions:
         typer.echo(
             f"{report.partitions} partitions in {report.done} runs, {report.seconds:.1f} s "

@@ -6,9 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from quant_platform.cli.console import table_console
 from quant_platform.lakehouse.catalog import query_catalog
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.settings import load_settings
@@ -38,9 +38,9 @@ def sql_command(
     table = Table()
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left")
-    for row in shown.iter_rows():
-        table.add_row(*("–" if cell is None else _cell(cell) for cell in row))
-    Console().print(table)
+    for cells in shown.iter_rows():
+        table.add_row(*("–" if cell is None else _cell(cell) for cell in cells))
+    table_console().print(table)
     if shown.height < frame.height:
         typer.echo(f"{shown.height} of {frame.height} rows; --limit 0 shows all.")
 

@@ -1,0 +1,1 @@
+"""Pure functions from published rows to features, one module per family."""

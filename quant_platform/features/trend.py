@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from quant_platform.features.panel import Matrix, Panel
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings import TrendSettings
+
+_Number = TypeVar("_Number", np.float64, np.int64)
 
 LOOKBACK = 252
 """Sessions before the output session that the longest window reaches: 252 returns, 253 closes."""
@@ -75,7 +78,7 @@ def _blocks(
         output = max(begin, wanted.first)
         stop = row_of[starts[number + 1]] if number + 1 < len(starts) else len(loaded)
         # Near the start of history the look-back is cut short, at the same session for any range.
-        block_row = row_of[begin] if begin in row_of else 0
+        block_row = row_of.get(begin, 0)
         yield max(block_row - LOOKBACK, 0), row_of[output], stop
 
 
@@ -120,7 +123,7 @@ def _shifted(matrix: Matrix, rows: int) -> Matrix:
     return shifted
 
 
-def _window_sum(matrix: npt.NDArray[np.generic], length: int) -> npt.NDArray[np.generic]:
+def _window_sum(matrix: npt.NDArray[_Number], length: int) -> npt.NDArray[_Number]:
     """Sum of the last ``length`` rows, fewer near the top; NaN-free input."""
     running = np.cumsum(matrix, axis=0)
     sums = running.copy()

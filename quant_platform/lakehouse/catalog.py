@@ -98,7 +98,7 @@ def query_catalog(lake: Lake, query: str) -> pl.DataFrame:
     path = refresh_catalog(lake)
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            return pl.DataFrame(pl.from_arrow(connection.execute(query).to_arrow_table()))
+            return pl.DataFrame(pl.from_arrow(connection.sql(query).to_arrow_table()))
     except duckdb.Error as error:
         raise LakeError(
             f"the query cannot be run ({_first_line(error)})",
@@ -138,7 +138,7 @@ def _statements(lake: Lake) -> list[str]:
 
 
 def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
-    """Views of one table, with the contract's comments."""
+    """Return the views of one table, with the contract's comments."""
     contract = layout.contract
     globs = [
         str(folder / "*" / PART)
@@ -172,7 +172,7 @@ def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
 
 
 def _log_views(layout: TableLayout, name: str) -> list[str]:
-    """Views of the provenance log: the last entry of each session, and its outcomes."""
+    """Return the views of a provenance log: each session's last entry, and its outcomes."""
     columns = ", ".join(f"{key}: {_quoted(kind)}" for key, kind in _ENTRY.items())
     source = (
         f"read_json({_quoted(str(layout.log))}, format='newline_delimited', columns={{{columns}}})"

@@ -1,4 +1,4 @@
-"""The health of a lake: do the files match the logs, and can the logs be rebuilt from the files?"""
+"""The health of a lake: whether its files match the logs; logs rebuilt from files."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class Lake:
         return [day for day in sessions if day in entries and store.file_of(entries[day]).exists()]
 
     def provenance(self, table: str, session: date) -> Entry:
-        """What made a partition.
+        """Return what made a partition.
 
         Raises
         ------

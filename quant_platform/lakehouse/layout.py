@@ -2,10 +2,10 @@
 
 ::
 
-    <root>/<table>/v<schema>/<partition column>=YYYY-MM-DD/part.parquet   the current partition
+    <root>/<table>/v<schema>/<partition column>=YYYY-MM-DD/part.parquet  the current partition
     <root>/<table>/table.json                                             calendar and contract
     <root>/_blocked/<table>/v<schema>/…                                   withdrawn by a blocking rule
-    <root>/_superseded/<table>/v<schema>/…/<content hash>.parquet          replaced partitions
+    <root>/_superseded/<table>/v<schema>/…/<content hash>.parquet  replaced partitions
     <root>/_provenance/<table>.jsonl                                       append-only log per table
     <root>/_provenance/<table>.pending                                     sessions being written
     <root>/_locks/…                                                        advisory locks

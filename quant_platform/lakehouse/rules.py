@@ -125,7 +125,7 @@ def filled_share(column: str, warm_up: str, bars: int) -> Rule:
 
 
 def none_lost() -> Rule:
-    """A carried state may forget a security only on purpose: no sudden loss of rows."""
+    """Rows of a carried state against the session before: nothing is forgotten at once."""
     return Rule(
         "none_lost",
         "blocking",

@@ -1,0 +1,1 @@
+"""The graph in Dagster: the only package that imports it, one module per concept."""

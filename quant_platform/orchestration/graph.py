@@ -145,7 +145,7 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
 
 
 def source_identity(settings: Settings, sleeve: str) -> dict[str, Any]:
-    """What decides a sleeve's raw data: its source and the settings that the source is given."""
+    """Name what decides a sleeve's raw data: its source and the source's settings."""
     own = settings.sleeves[sleeve]
     return {
         "source": own.sources["bars"],

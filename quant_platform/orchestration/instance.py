@@ -15,8 +15,9 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus
-from dagster._core.events import AssetMaterialization, StepMaterializationData
+from dagster._core.events import StepMaterializationData
 from dagster._core.events.log import EventLogEntry
+from dagster._time import get_current_timestamp
 
 from quant_platform.errors import InstanceError
 from quant_platform.lakehouse.lake import Lake
@@ -109,7 +110,7 @@ def report_unknown(
 
 def _materialised(key: dg.AssetKey, session: date, rows: int) -> EventLogEntry:
     """Build a materialisation event that belongs to no run."""
-    materialization = AssetMaterialization(
+    materialization = dg.AssetMaterialization(
         key,
         partition=session.isoformat(),
         metadata={"dagster/partition_row_count": rows},
@@ -120,21 +121,16 @@ def _materialised(key: dg.AssetKey, session: date, rows: int) -> EventLogEntry:
         event_specific_data=StepMaterializationData(materialization),
         job_name=_RUNLESS,
     )
-    return EventLogEntry(
+    entry: EventLogEntry = EventLogEntry(  # type: ignore[no-untyped-call]
         user_message="",
         level=10,
         job_name=_RUNLESS,
         run_id=_RUNLESS,
         error_info=None,
-        timestamp=_now(),
+        timestamp=get_current_timestamp(),
         dagster_event=event,
     )
-
-
-def _now() -> float:
-    from dagster._time import get_current_timestamp
-
-    return get_current_timestamp()
+    return entry
 
 
 def _lives(tag: str) -> bool:

@@ -111,7 +111,7 @@ def _tell(context: dg.OutputContext, stage: Stage, report: WriteReport) -> None:
     range of 2,520 sessions quadratic; the accumulator is therefore filled in one step.
     """
     step = context.step_context
-    facts = {
+    facts: dict[Any, dict[str, Any]] = {
         AssetMetadataHandle(asset_key=stage.key, partition_key=session.isoformat()): {
             "dagster/partition_row_count": dg.MetadataValue.int(entry.rows),
             "content_hash": dg.MetadataValue.text(entry.content_hash[:16]),

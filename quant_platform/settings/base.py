@@ -26,6 +26,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from quant_platform.settings.wording import quoted
+
 OUTSIDE_HASH = "x-outside-hash"
 UNIT = "x-unit"
 REFUSED = "quant_refused"
@@ -119,7 +121,7 @@ def _canonical_calendar(code: str) -> str:
         return codes[code]
     near = near_names(code, list(codes))
     raise refuse(
-        f"unknown calendar {code!r}",
+        f"unknown calendar {quoted(code)}",
         expected="a code of exchange_calendars"
         + (f" such as {' or '.join(near)}" if near else " such as XNYS or 24/7"),
     )
@@ -128,9 +130,7 @@ def _canonical_calendar(code: str) -> str:
 def _canonical_calendar_key(code: str) -> str:
     canonical = _canonical_calendar(code)
     if canonical != code:
-        raise refuse(
-            f"calendar {code!r} is another name of {canonical}", mend=f"write {canonical} here"
-        )
+        raise refuse(f"{code} is another name of {canonical}", mend=f"write {canonical} here")
     return code
 
 

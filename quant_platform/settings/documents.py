@@ -28,7 +28,8 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from quant_platform.settings.problems import KeyPath, Place, Problem, dotted, plain
+from quant_platform.settings.problems import KeyPath, Place, Problem, dotted
+from quant_platform.settings.wording import plain
 
 DEEPEST = 20
 
@@ -38,6 +39,7 @@ _CONSTANTS: dict[str, bool | float | None] = (
     | dict.fromkeys(("false", "False", "FALSE"), False)
     | {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}
 )
+
 _INTEGER = re.compile(r"[-+]?[0-9]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 

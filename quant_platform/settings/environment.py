@@ -19,8 +19,9 @@ from typing import Any
 from quant_platform.settings.base import SettingsModel, near_names
 from quant_platform.settings.documents import read_value
 from quant_platform.settings.layers import SECTIONS, LayeredTree, unknown_sleeve
-from quant_platform.settings.problems import ENVIRONMENT_LAYER, KeyPath, Place, Problem, plain
+from quant_platform.settings.problems import ENVIRONMENT_LAYER, KeyPath, Place, Problem
 from quant_platform.settings.schemas import Node, node_at, schema_of
+from quant_platform.settings.wording import plain
 
 _OURS = re.compile(r"QUANT_(?:[A-Za-z0-9]+__|(?:PLATFORM|SLEEVES)(?:_|$)).*", re.DOTALL)
 

@@ -22,10 +22,10 @@ from quant_platform.settings.problems import (
     Problem,
     dotted,
     place_of,
-    plain,
     shown,
     unknown_key,
 )
+from quant_platform.settings.wording import plain
 
 SECTIONS = ("platform", "sleeves")
 

@@ -33,12 +33,12 @@ from quant_platform.settings.problems import (
     Problem,
     from_validation,
     place_of,
-    plain,
     raise_first,
 )
 from quant_platform.settings.project import CONFIG_FOLDER, find_project_root, is_folder
 from quant_platform.settings.resolved import Settings
 from quant_platform.settings.sleeve import SleeveSettings
+from quant_platform.settings.wording import plain
 
 Model = TypeVar("Model", bound=SettingsModel)
 

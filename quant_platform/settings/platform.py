@@ -20,6 +20,7 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.wording import plain
 
 MINUTES_PER_DAY = 1440
 
@@ -28,7 +29,7 @@ _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
 def _local_folder(text: str) -> str:
     if _URI.match(text):
-        scheme = text.split("://", 1)[0]
+        scheme = plain(text.split("://", 1)[0])
         raise refuse(
             f"a {scheme}:// address is not a local folder",
             expected="a path on this machine (object stores come later)",

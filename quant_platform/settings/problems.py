@@ -7,7 +7,6 @@ that smells of a secret, and no text that does, is ever shown.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,13 +16,9 @@ from pydantic_core import ErrorDetails
 from quant_platform.errors import ConfigError
 from quant_platform.settings.base import REFUSED, SettingsModel, near_names
 from quant_platform.settings.schemas import describe, node_at, schema_of
+from quant_platform.settings.wording import MASK, plain, quoted, smells_of_secret
 
 KeyPath = tuple[str | int, ...]
-
-MASK = "***"
-LONGEST_ECHO = 60
-
-_SECRET = re.compile("key|secret|token|passw|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -80,12 +75,6 @@ def dotted(path: KeyPath) -> str:
     return ".".join(str(part) for part in path)
 
 
-def plain(text: str) -> str:
-    """Return text that is safe on one line of a terminal, shortened if it is long."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= LONGEST_ECHO else shown[:LONGEST_ECHO] + "…"
-
-
 def shown(value: object, path: KeyPath) -> str:
     """Say what was found without giving a secret away."""
     if value is None:
@@ -97,12 +86,10 @@ def shown(value: object, path: KeyPath) -> str:
     if isinstance(value, bool):
         kind, text = "the truth value", str(value).lower()
     elif isinstance(value, (int, float)):
-        kind, text = "the number", str(value)
+        kind, text = "the number", plain(str(value))
     else:
-        kind, text = "the text", str(value)
-    if _SECRET.search(dotted(path)) or _SECRET.search(text):
-        return f"{kind} {MASK}"
-    return f"{kind} {plain(text)!r}" if isinstance(value, str) else f"{kind} {plain(text)}"
+        kind, text = "the text", quoted(str(value))
+    return f"{kind} {MASK if smells_of_secret(dotted(path)) else text}"
 
 
 def unknown_key(place: Place, path: KeyPath, known: list[str]) -> Problem:
@@ -161,7 +148,10 @@ def _from_detail(
     prefix: KeyPath,
     places: Mapping[KeyPath, Place],
 ) -> Problem:
-    path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
+    path: KeyPath = detail["loc"]
+    of_key = detail["type"] != "extra_forbidden" and path[-1:] == ("[key]",)
+    if of_key:
+        path = path[:-1]
     place = place_of(prefix + path, places)
     key = plain(dotted(path))
     schema = schema_of(model)
@@ -174,7 +164,7 @@ def _from_detail(
         context = detail["ctx"]
         found = f"{key}: {context['found']}" if key else context["found"]
         return Problem(place, found, expected=context["expected"], mend=context["mend"])
-    if detail["loc"] and detail["loc"][-1] == "[key]":
+    if of_key:
         names = node_at(schema, path[:-1]).get("propertyNames", {})
         if "enum" in names:
             return unknown_key(place, path, names["enum"])

@@ -68,7 +68,8 @@ def load(root: Path, files: Mapping[str, bytes], **arguments: Any) -> None:
     else:
         return
     assert sentence
-    assert "\n" not in sentence
+    assert sentence.isprintable()
+    assert len(sentence) < 1000
 
 
 @unhurried

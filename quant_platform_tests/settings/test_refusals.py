@@ -36,7 +36,7 @@ PLATFORM_REFUSALS = {
     "history_start: 2023-13-40\n": (1, ["'2023-13-40'", "a date written YYYY-MM-DD"]),
     "history_start: 0203-01-03\n": (1, ["'0203-01-03'", "from 1990 to 2099"]),
     "history_start: 2023-01-03T00:00:00\n": (1, ["'2023-01-03T00:00:00'", "YYYY-MM-DD"]),
-    "extra_holidays:\n  NYSE: [2024-01-02]\n": (2, ["'NYSE' is another name of XNYS"]),
+    "extra_holidays:\n  NYSE: [2024-01-02]\n": (2, ["NYSE is another name of XNYS"]),
     "extra_holidays:\n  XNYZ: [2024-01-02]\n": (2, ["unknown calendar 'XNYZ'", "XNYS"]),
     "extra_holidays:\n  XNYS: 2024-01-02\n": (2, ["extra_holidays.XNYS", "a list, each a date"]),
     "extra_holidays:\n  XNYS:\n    - 2024-01-02\n    - soon\n": (4, ["'soon'", "a date"]),
@@ -218,6 +218,7 @@ def test_one_bad_item_is_one_problem(crypto_file: Path, refusal: Refusal) -> Non
         "ui:\n  api_key: 'hunter2\n",
         'ui:\n  api_key: "\\hunter2"\n',
         "token:hunter2\n",
+        "lake_root: token://hunter2\n",
     ],
 )
 def test_a_secret_is_never_echoed(text: str, platform_file: Path, refusal: Refusal) -> None:
@@ -226,6 +227,11 @@ def test_a_secret_is_never_echoed(text: str, platform_file: Path, refusal: Refus
     platform_file.write_text("{}\n")
     assert "hunter2" not in refusal(environ={"QUANT_PLATFORM__API_KEY": "hunter2"})
     assert "hunter2" not in refusal(overrides={"platform.ui.token": "hunter2"})
+
+
+def test_a_secret_in_the_wrong_place_is_not_echoed(crypto_file: Path, refusal: Refusal) -> None:
+    crypto_file.write_text("calendar: token-hunter2\nasset_classes: [crypto]\n")
+    assert "unknown calendar ***" in refusal()
 
 
 def test_an_ordinary_value_is_echoed_and_a_secret_masked(

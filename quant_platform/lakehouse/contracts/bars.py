@@ -50,7 +50,7 @@ class Bars(dy.Schema):
 
     @dy.rule()
     def session_is_known(cls) -> pl.Expr:  # noqa: N805
-        """A bar cannot be known in a session before its own."""
+        """No bar is known in a session before its own."""
         return pl.col("session") <= pl.col("knowledge_session")
 
 

@@ -1,0 +1,396 @@
+"""Batches are whole or absent, files are shared politely, and the shipped instance file loads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as db
+import yaml
+from dagster import AssetKey, DagsterEventType
+from dagster._core.events import DagsterEventBatchMetadata
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.base import EventRecordsFilter
+
+from quant_platform.orchestration import event_log_connections
+from quant_platform.orchestration.event_log import (
+    EVENT_BATCH_SIZE,
+    BatchedSqliteEventLog,
+    BatchedSqliteStorage,
+)
+from quant_platform.orchestration.event_log_companions import (
+    KeptOpenRunStorage,
+    KeptOpenScheduleStorage,
+)
+from quant_platform.orchestration.event_log_connections import SqliteConnections
+from quant_platform_tests.orchestration.test_event_log_events import (
+    check_planned,
+    databases,
+    engine_note,
+    materialized,
+    observed,
+    planned,
+)
+
+HOME = Path(__file__).parents[2] / "dagster_home"
+DAYS = [f"2024-01-{day:02d}" for day in range(2, 12)]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[BatchedSqliteEventLog]:
+    log = BatchedSqliteEventLog(str(tmp_path))
+    yield log
+    log.dispose()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text((HOME / "dagster.yaml").read_text())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", str(home))
+        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", str(EVENT_BATCH_SIZE))
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            yield instance
+
+
+def batch(run_id: str = "run") -> list[EventLogEntry]:
+    """One of each covered kind, twice over two assets."""
+    return [
+        *(planned([asset], day, run_id=run_id) for asset in "ab" for day in DAYS),
+        check_planned(["a"], run_id=run_id),
+        *(materialized([asset], day, run_id=run_id) for asset in "ab" for day in DAYS),
+        observed(["c"], DAYS[0], run_id=run_id),
+    ]
+
+
+# --- a failed batch leaves neither file changed ------------------------------------------------
+
+
+@contextmanager
+def _unserialisable(_folder: Path, events: list[EventLogEntry]) -> Iterator[None]:
+    broken = materialized(["a"], DAYS[0])._replace(user_message=object())  # type: ignore[arg-type]
+    events.insert(len(events) // 2, broken)
+    yield
+    events.remove(broken)
+
+
+@contextmanager
+def _refused_row(path: Path) -> Iterator[None]:
+    """Refuse the row of the batch's last event, as a full disk or a violated constraint would."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "create trigger refuse before insert on event_logs "
+            "when new.dagster_event_type = 'ASSET_OBSERVATION' "
+            "begin select raise(abort, 'refused'); end"
+        )
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute("drop trigger refuse")
+            connection.commit()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("begin immediate")
+        yield
+        connection.rollback()
+
+
+FAILURES: dict[str, Callable[[Path, list[EventLogEntry]], Any]] = {
+    "an event that cannot be serialised": _unserialisable,
+    "a row refused by the run's shard": lambda folder, _: _refused_row(folder / "run.db"),
+    "a row refused by the index": lambda folder, _: _refused_row(folder / "index.db"),
+    "a locked run shard": lambda folder, _: _locked(folder / "run.db"),
+    "a locked index": lambda folder, _: _locked(folder / "index.db"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failed_batch_changes_neither_file(
+    failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log_connections, "BUSY_TIMEOUT_SECONDS", 0.05)
+    log = BatchedSqliteEventLog(str(tmp_path))
+    log.store_event_batch([planned(["a"], "2024-01-01"), materialized(["a"], "2024-01-01")])
+    before = databases(tmp_path)
+    events = batch()
+    with FAILURES[failure](tmp_path, events), pytest.raises(Exception, match=r".") as raised:
+        log.store_event_batch(events)
+    assert not isinstance(raised.value, AssertionError)
+    assert databases(tmp_path) == before
+    log.store_event_batch(events)
+    assert len(databases(tmp_path)["index.db"]["event_logs"]) == 2 + len(events)
+    log.dispose()
+
+
+def test_a_shard_that_cannot_be_committed_takes_the_index_back(tmp_path: Path) -> None:
+    """The disk is full for the shard's log only, and only when its commit writes it."""
+    log = BatchedSqliteEventLog(str(tmp_path))
+    log.store_event_batch([materialized(["a"], "2024-01-01"), planned(["a"], "2024-01-01")])
+    for note in range(40):
+        log.store_event(engine_note(message=str(note) + "x" * 20_000))
+    log.store_event_batch(batch("other"))
+    shard_log = (tmp_path / "run.db-wal").stat().st_size
+    assert shard_log > 2 * (tmp_path / "index.db-wal").stat().st_size
+    before = databases(tmp_path)
+    with _files_end_at(shard_log), pytest.raises(db.exc.OperationalError):
+        log.store_event_batch(batch())
+    assert databases(tmp_path) == before
+    log.store_event_batch(batch())
+    assert len(log.get_records_for_run("run").records) == 42 + len(batch())
+    log.dispose()
+
+
+@contextmanager
+def _files_end_at(size: int) -> Iterator[None]:
+    """Let no file grow beyond a size, which SQLite sees as a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_after_a_failed_batch_dagster_stores_each_event_once(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = instance.event_log_storage
+    failed: list[int] = []
+    store = BatchedSqliteEventLog.store_event_batch
+
+    def store_then_fail_once(self: BatchedSqliteEventLog, events: list[EventLogEntry]) -> None:
+        folder = Path(self._base_dir)
+        with _refused_row(folder / "index.db"):
+            failed.append(len(events))
+            store(self, events)
+
+    events = batch()
+    log.store_event(engine_note())
+    monkeypatch.setattr(BatchedSqliteEventLog, "store_event_batch", store_then_fail_once)
+    for number, event in enumerate(events):
+        last = number == len(events) - 1
+        instance.handle_new_event(event, batch_metadata=DagsterEventBatchMetadata("id", last))
+    assert failed == [len(events)]
+    assert [record.event_log_entry for record in log.get_records_for_run("run").records][1:] == (
+        events
+    )
+    assert instance.get_materialized_partitions(AssetKey("a")) == set(DAYS)
+    materializations = instance.fetch_materializations(AssetKey("a"), limit=1000).records
+    assert len(materializations) == len(DAYS)
+
+
+# --- what a batch may hold -------------------------------------------------------------------
+
+
+def test_events_that_no_batch_covers_go_the_stock_way(log: BatchedSqliteEventLog) -> None:
+    events = [engine_note(), materialized(["a"], DAYS[0]), engine_note(message="later")]
+    log.store_event_batch(events)
+    stored = [record.event_log_entry for record in log.get_records_for_run("run").records]
+    assert stored == [events[1], events[0], events[2]]
+
+
+def test_one_batch_may_hold_several_runs(log: BatchedSqliteEventLog) -> None:
+    events = [
+        materialized(["a"], day, run_id=f"run{number % 3}") for number, day in enumerate(DAYS)
+    ]
+    log.store_event_batch(events)
+    for number in range(3):
+        stored = [log_.event_log_entry for log_ in log.get_records_for_run(f"run{number}").records]
+        assert stored == events[number::3]
+    assert log.get_materialized_partitions(AssetKey("a")) == set(DAYS)
+
+
+def test_runless_events_are_seen_by_every_query(instance: dg.DagsterInstance) -> None:
+    key = AssetKey(["lake", "bars"])
+    events = [materialized(key.path, day, run_id="", step=None) for day in DAYS]
+    instance.event_log_storage.store_event_batch(events)
+    assert instance.get_materialized_partitions(key) == set(DAYS)
+    assert instance.get_latest_materialization_event(key) == events[-1]
+    records = instance.fetch_materializations(key, limit=100).records
+    assert [record.partition_key for record in records] == DAYS[::-1]
+    (asset,) = instance.get_asset_records([key])
+    assert asset.asset_entry.last_run_id == ""
+    assert asset.asset_entry.last_materialization == events[-1]
+    by_type = EventRecordsFilter(DagsterEventType.ASSET_MATERIALIZATION)
+    assert len(instance.event_log_storage.get_event_records(by_type)) == len(DAYS)
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        key, DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
+    )
+    assert set(tags) == set(DAYS)
+
+
+def test_after_a_wipe_no_event_inherits_another_assets_tags(log: BatchedSqliteEventLog) -> None:
+    log.store_event_batch([materialized(["a"], day, version="old") for day in DAYS])
+    log.wipe_asset(AssetKey("a"))
+    log.store_event_batch([planned(["b"], day) for day in DAYS])
+    assert log.get_event_tags_for_asset(AssetKey("b")) == []
+    kind = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    assert log.get_latest_tags_by_partition(AssetKey("b"), kind, ["dagster/data_version"]) == {}
+
+
+def test_a_run_of_any_size_can_be_deleted(log: BatchedSqliteEventLog, tmp_path: Path) -> None:
+    log.store_event_batch(batch())
+    log.store_event_batch(batch("huge"))
+    with closing(sqlite3.connect(tmp_path / "index.db")) as index:
+        index.execute(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < 40000) "
+            "insert into event_logs (run_id, event, dagster_event_type, asset_key) "
+            "select 'huge', '', 'ASSET_MATERIALIZATION', 'x' from n"
+        )
+        index.commit()
+    log.delete_events("huge")
+    index_left = databases(tmp_path)["index.db"]
+    assert {row[1] for row in index_left["event_logs"]} == {"run"}
+    assert len(index_left["asset_event_tags"]) == 2 * len(DAYS) + 1
+
+
+# --- files and connections -------------------------------------------------------------------
+
+
+def test_few_files_stay_open(tmp_path: Path) -> None:
+    files = SqliteConnections(keep_open=3)
+    paths = [tmp_path / f"{number}.db" for number in range(8)]
+    for path in paths:
+        with files.transaction(path) as connection:
+            connection.exec_driver_sql("create table t (x)")
+    assert files.open_paths() == paths[-3:]
+    open_now = {link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()}
+    assert open_now.isdisjoint(paths[:-3])
+    files.close()
+    assert files.open_paths() == []
+
+
+def test_a_file_in_use_is_not_closed_for_another(tmp_path: Path) -> None:
+    files = SqliteConnections(keep_open=1)
+    with files.transaction(tmp_path / "used.db") as used:
+        for number in range(3):
+            with files.transaction(tmp_path / f"{number}.db") as other:
+                other.exec_driver_sql("create table t (x)")
+        used.exec_driver_sql("create table t (x)")
+    with closing(sqlite3.connect(tmp_path / "used.db")) as connection:
+        assert connection.execute("select count(*) from t").fetchone() == (0,)
+    files.close()
+
+
+def test_a_shard_deleted_by_another_process_is_made_anew(
+    log: BatchedSqliteEventLog, tmp_path: Path
+) -> None:
+    log.store_event_batch(batch())
+    for file in tmp_path.glob("run.db*"):
+        file.unlink()
+    log.store_event_batch(batch())
+    assert len(log.get_records_for_run("run").records) == len(batch())
+    assert len(databases(tmp_path)["run.db"]["event_logs"]) == len(batch())
+
+
+def test_a_cursor_left_half_read_does_not_pin_the_past(tmp_path: Path) -> None:
+    files = SqliteConnections()
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("pragma journal_mode=wal")
+        writer.execute("create table t (x)")
+        writer.executemany("insert into t values (?)", [(number,) for number in range(1000)])
+        writer.commit()
+        with files.transaction(path) as connection:
+            forgotten = connection.exec_driver_sql("select x from t")
+            assert forgotten.fetchone() is not None
+        writer.execute("delete from t")
+        writer.commit()
+        with files.transaction(path) as connection:
+            assert connection.exec_driver_sql("select count(*) from t").scalar() == 0
+    files.close()
+
+
+def test_a_forked_child_opens_its_own_connections(
+    log: BatchedSqliteEventLog, tmp_path: Path
+) -> None:
+    log.store_event_batch(batch())
+    child = multiprocessing.get_context("fork").Process(
+        target=log.store_event_batch, args=(batch("child"),)
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    log.store_event_batch(batch("parent"))
+    runs = [row[1] for row in databases(tmp_path)["index.db"]["event_logs"]]
+    assert {run: runs.count(run) for run in runs} == dict.fromkeys(
+        ("run", "child", "parent"), len(batch())
+    )
+
+
+def test_a_watcher_hears_of_events_that_another_storage_writes(
+    log: BatchedSqliteEventLog, tmp_path: Path
+) -> None:
+    heard: list[EventLogEntry] = []
+    complete = threading.Event()
+
+    def hear(event: EventLogEntry, _cursor: str) -> None:
+        heard.append(event)
+        if len(heard) == len(batch()):
+            complete.set()
+
+    writer = BatchedSqliteEventLog(str(tmp_path))
+    writer.store_event(engine_note())
+    log.watch("run", str(log.get_records_for_run("run").cursor), hear)
+    writer.store_event_batch(batch())
+    assert complete.wait(30)
+    assert heard == batch()
+    log.end_watch("run", hear)
+    writer.dispose()
+
+
+# --- the instance file -----------------------------------------------------------------------
+
+
+def test_the_shipped_instance_uses_the_batched_log(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.run_storage, KeptOpenRunStorage)
+    assert isinstance(instance.schedule_storage, KeptOpenScheduleStorage)
+    assert isinstance(instance.event_log_storage, BatchedSqliteEventLog)
+    assert not instance.telemetry_enabled
+    rebuilt = dg.DagsterInstance.from_ref(instance.get_ref())
+    assert isinstance(rebuilt.event_log_storage, BatchedSqliteEventLog)
+    rebuilt.dispose()
+
+
+def test_chunks_of_one_backfill_run_one_at_a_time(instance: dg.DagsterInstance) -> None:
+    queue = instance.get_concurrency_config().run_queue_config
+    assert queue is not None
+    assert queue.tag_concurrency_limits == [
+        {"key": "dagster/backfill", "limit": 1, "value": {"applyLimitPerUniqueValue": True}}
+    ]
+
+
+def test_every_setting_of_the_instance_file_says_why() -> None:
+    lines = (HOME / "dagster.yaml").read_text().splitlines()
+    for top in yaml.safe_load("\n".join(lines)):
+        above = lines[lines.index(f"{top}:") - 1]
+        assert above.startswith("#"), f"{top} has no reason"
+
+
+def test_a_batch_size_chosen_by_the_user_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
+    BatchedSqliteStorage(str(tmp_path)).dispose()
+    assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "7"
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    BatchedSqliteStorage(str(tmp_path)).dispose()
+    assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == str(EVENT_BATCH_SIZE)
