@@ -359,22 +359,27 @@ class Ledger:
                 raise LedgerError(f"line {number} of {path} {error}", mend=VERIFY) from error
 
 
-def verify_ledgers(root: Path) -> list[VerifyReport]:
-    """Verify every ledger that a lake holds, in the order of :data:`LEDGER_TYPES`.
+def ledgers_of(root: Path) -> list[str]:
+    """Return the ledgers that a lake holds, in the order of :data:`LEDGER_TYPES`.
 
     Raises
     ------
     LedgerError
-        A folder among the ledgers is none, so that it hides lines from everybody.
+        A folder among the ledgers is none, and hides its lines from everybody.
     """
     folder = root / "ledger"
+    if not folder.is_dir():
+        return []
     with file_errors(folder, "list"):
-        found = (
-            {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-        )
+        found = {path.name for path in folder.iterdir() if path.is_dir()}
     for name in sorted(found.difference(LEDGER_TYPES)):
         raise _unknown_type(name)
-    return [verify_folder(LedgerFolder(root, name)) for name in LEDGER_TYPES if name in found]
+    return [name for name in LEDGER_TYPES if name in found]
+
+
+def verify_ledgers(root: Path) -> list[VerifyReport]:
+    """Verify every ledger that a lake holds; see :func:`ledgers_of`."""
+    return [verify_folder(LedgerFolder(root, name)) for name in ledgers_of(root)]
 
 
 def _recovery(intent: LedgerLine, run_id: str) -> CheckedRecord:

@@ -52,8 +52,12 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@lru_cache(maxsize=64)
 def moment_text(moment: datetime) -> str:
-    """Spell a moment that has a time zone: in UTC, with microseconds."""
+    """Spell a moment that has a time zone: in UTC, with microseconds.
+
+    The lines of one append share their moment, so it is spelled once.
+    """
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

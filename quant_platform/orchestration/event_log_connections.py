@@ -173,4 +173,4 @@ def _set_synchronous(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _close_cursors(connection: TidyConnection, _record: Any, _state: Any) -> None:
-    pass
+    connection.close_cursors()

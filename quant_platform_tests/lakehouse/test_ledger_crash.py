@@ -78,7 +78,8 @@ class Writer:
         limit: int | None,
     ) -> None:
         self.acknowledged, sender = processes.Pipe(duplex=False)
-        self.process = processes.Process(target=write_until, args=(root, name, limit, sender))
+        arguments = (root, name, limit, sender)
+        self.process = processes.Process(target=write_until, args=arguments, daemon=True)
         self.process.start()
         sender.close()
 
@@ -149,8 +150,8 @@ def test_writers_at_once_lose_nothing(
     assert run_ids == set(names)
 
 
-@given(st.integers(1, 40), st.integers(0, 10**6), st.booleans())
-@settings(max_examples=60, deadline=None)
+@given(size=st.integers(1, 40), cut=st.integers(0, 10**6), across_midnight=st.booleans())
+@settings(max_examples=40, deadline=None)
 def test_an_append_cut_short_anywhere_is_taken_up_again(
     tmp_path_factory: pytest.TempPathFactory, size: int, cut: int, *, across_midnight: bool
 ) -> None:

@@ -143,7 +143,7 @@ scalars = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"]))
 )
-names = st.text(st.characters(exclude_categories=["Cs"]), max_size=5).map(lambda text: f"_{text}")
+names = st.text('ab_.,:"{ü株 \\', max_size=5)
 payloads = st.dictionaries(
     names | st.sampled_from(["hash", "idempotency_key", "payload_hash", "run_id", "ts_utc"]),
     st.recursive(
