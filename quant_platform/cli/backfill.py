@@ -13,10 +13,13 @@ from quant_platform.errors import ConfigError
 from quant_platform.lakehouse.catalog import refresh_catalog
 from quant_platform.orchestration.backfill import backfill
 
+app = typer.Typer(add_completion=False)
+
 INTERRUPTED = 130
 LONGEST_CHUNK = 2520
 
 
+@app.command()
 def backfill_command(
     first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
     last: Annotated[str, typer.Option("--to", help="Last day, YYYY-MM-DD.")],

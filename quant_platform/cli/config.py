@@ -14,7 +14,9 @@ from quant_platform.cli.console import table_console
 from quant_platform.settings import Settings, find_project_root, load_settings
 from quant_platform.settings.reference import schemas, write_reference
 
-app = typer.Typer(help="Show and describe the settings.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Show and describe the settings.", no_args_is_help=True
+)
 
 
 @app.command()

@@ -21,6 +21,8 @@ from quant_platform.orchestration.graph import build_graph
 from quant_platform.orchestration.instance import fail_dead_runs, open_instance
 from quant_platform.settings import Settings, load_settings
 
+app = typer.Typer(add_completion=False)
+
 State = Literal["ok", "note", "wrong"]
 LIBRARIES = ("dagster", "polars", "duckdb", "dataframely", "exchange_calendars")
 SHOWN_FINDINGS = 5
@@ -36,6 +38,7 @@ class Line:
     detail: str
 
 
+@app.command()
 def doctor_command(
     deep: Annotated[
         bool, typer.Option(help="Read every file and compare its rows with its hash.")

@@ -20,7 +20,7 @@ from quant_platform.lakehouse.ledger_records import LedgerLine
 from quant_platform.lakehouse.ledger_verify import VerifyReport
 from quant_platform.settings import load_settings
 
-app = typer.Typer(help="Verify and read the ledgers.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Verify and read the ledgers.", no_args_is_help=True)
 
 SHOWN_LINES = 10
 RUN_ID = "quant ledger recover"

@@ -1,34 +1,63 @@
-"""``quant``: the command line. One sentence on stderr and an exit code for every expected error."""
+"""``quant``: the command line. One sentence on stderr and an exit code for every expected error.
+
+A command's module is imported when the command is called: ``quant sql`` need not wait for Dagster.
+"""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from importlib import import_module
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from quant_platform.cli import config, doctor
-from quant_platform.cli.backfill import backfill_command
-from quant_platform.cli.run import run_command
-from quant_platform.cli.sql import sql_command
-from quant_platform.cli.ui import ui_command
 from quant_platform.errors import QuantError
 
+COMMANDS = {
+    "run": "Make the whole chain on the configured history.",
+    "backfill": "Make every stale session of a range.",
+    "sql": "Ask the lake's views.",
+    "doctor": "Look at the environment, the settings, the lake and the instance.",
+    "ledger": "Verify and read the ledgers.",
+    "config": "Show and describe the settings.",
+    "ui": "Start the Dagster UI and its daemon.",
+}
+"""Each command with its one line of help, in the order in which they are listed; the module of the
+same name in this package defines its ``app``."""
+
+
+class _Commands(TyperGroup):
+    """Group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """Command of a name, or its name and help alone where only those are shown."""
+        if cmd_name not in COMMANDS:
+            return None
+        if sys.argv[1:2] in ([], ["--help"]):
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+        command = typer.main.get_command(import_module(f"quant_platform.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="From raw market data to reconciled fills, in one point-in-time asset graph.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("run")(run_command)
-app.command("backfill")(backfill_command)
-app.command("sql")(sql_command)
-app.command("ui")(ui_command)
-app.command("doctor")(doctor.doctor_command)
-app.add_typer(config.app, name="config")
 
-INTERRUPTED = 130
+
+@app.callback()
+def quant() -> None:
+    """From raw market data to reconciled fills, in one point-in-time asset graph."""
 
 
 def main() -> None:
@@ -47,16 +76,10 @@ def invoke(arguments: list[str]) -> int:
     # Dagster warns of its own beta features at each definition; nothing a user could act upon.
     warnings.filterwarnings("ignore", module=r"dagster(\..*)?")
     try:
-        code = app(arguments, standalone_mode=False, prog_name="quant")
+        app(arguments, prog_name="quant")
     except QuantError as error:
         typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
         return error.exit_code
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
-    except click.ClickException as misuse:
-        misuse.show()
-        return misuse.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        typer.secho("Stopped.", err=True)
-        return INTERRUPTED
-    return code if isinstance(code, int) else 0
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    return 0

@@ -13,6 +13,8 @@ from quant_platform.cli.session_arguments import parse_day, refuse_outside
 from quant_platform.lakehouse.catalog import refresh_catalog
 from quant_platform.orchestration.backfill import backfill
 
+app = typer.Typer(add_completion=False)
+
 INTERRUPTED = 130
 WARM_UP_YEARS = 1
 """The longest look-back is a year of sessions; before that, features are null by contract."""
@@ -20,6 +22,7 @@ DEFAULT_YEARS = 1
 FULL_YEARS = 3
 
 
+@app.command()
 def run_command(
     full: Annotated[bool, typer.Option(help=f"{FULL_YEARS} years instead of one.")] = False,
     until: Annotated[

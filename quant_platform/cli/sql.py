@@ -13,9 +13,12 @@ from quant_platform.lakehouse.catalog import query_catalog
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.settings import load_settings
 
+app = typer.Typer(add_completion=False)
+
 SHOWN_ROWS = 50
 
 
+@app.command()
 def sql_command(
     query: Annotated[
         str | None, typer.Argument(help="A query; without one the views are listed.")

@@ -10,7 +10,10 @@ import typer
 
 from quant_platform.cli.project import Project
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def ui_command() -> None:
     """Start the Dagster UI and its daemon on the address in platform.ui; stop with Ctrl-C."""
     project = Project.open()

@@ -58,6 +58,8 @@ def examine(lake: Lake, table: str, *, deep: bool = False) -> Iterator[Finding]:
             yield Finding(table, session, f"{path} is gone; backfill the session")
         elif path.stat().st_size != entry.size:
             yield Finding(table, session, f"{path} is not what was written; delete and backfill")
+        elif deep and not store.sound(entry):
+            yield Finding(table, session, f"{path} changed after the write; delete and backfill")
         elif deep:
             yield from _compared(lake, table, entry)
 
@@ -86,7 +88,7 @@ def rebuild_log(lake: Lake, table: str) -> int:
 
 
 def _compared(lake: Lake, table: str, entry: Entry) -> Iterator[Finding]:
-    """Compare the rows of one file with its content hash."""
+    """Compare the rows of one file, whose bytes are as written, with its content hash."""
     path = lake.store(table).file_of(entry)
     try:
         rows = pl.read_parquet(path, hive_partitioning=False)
@@ -95,5 +97,7 @@ def _compared(lake: Lake, table: str, entry: Entry) -> Iterator[Finding]:
         content = "unreadable"
     if content != entry.content_hash:
         yield Finding(
-            table, entry.session, f"the rows of {path} changed after the write; delete and backfill"
+            table,
+            entry.session,
+            f"the rows of {path} are not those in the log; delete and backfill",
         )

@@ -3,21 +3,27 @@
 Both follow from the declared windows and the provenance logs of the inputs. A session whose window
 holds a session that was never materialised cannot be made; one whose window holds a blocked session
 is blocked; any other is made, and its *input hash* names every partition that a run of it alone
-would read. The last is what makes a stored partition current or stale.
+would read, and the interval of knowledge that belongs to the session. The last is what makes a
+stored partition current or stale; the interval moves when a closure is declared, and the session
+after it must be asked for again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
+from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.windows import SessionRange, Window
 
 _ABSENT = "absent"
 _BLOCKED = "blocked"
+_MISSING = "{table} has no {session}"
+_WITHDRAWN = "{table} of {session} is blocked"
 
 
 @dataclass(frozen=True)
@@ -50,34 +56,42 @@ def readiness(lake: Lake, windows: Mapping[str, Window], wanted: SessionRange) -
     """
     missing: dict[date, str] = {}
     blocked: dict[date, str] = {}
-    for window in windows.values():
+    # Other tables before the table itself, and the first cause stands: the causes of a range are
+    # those of its single days.
+    for window in sorted(windows.values(), key=lambda window: window.own):
         entries = lake.log(window.table).latest()
         loaded = wanted.loaded(window)
         present = set(lake.present(window.table, loaded))
-        absent = {
-            session: f"{window.table} has no {session}"
-            for session in loaded
-            if session not in present
-        }
-        withdrawn = {
-            session: f"{window.table} of {session} is blocked"
-            for session in present
-            if entries[session].verdict == _BLOCKED
-        }
+        absent = set(loaded) - present
+        withdrawn = {day for day in present if entries[day].verdict == _BLOCKED}
         if window.required:
-            missing |= _spread(window, wanted, absent)
-        blocked |= _spread(window, wanted, withdrawn)
+            missing = _spread(window, wanted, absent, _MISSING, missing)
+        blocked = _spread(window, wanted, withdrawn, _WITHDRAWN, blocked)
     return Readiness(missing, blocked)
 
 
-def _spread(window: Window, wanted: SessionRange, bad: Mapping[date, str]) -> dict[date, str]:
-    """Carry bad input sessions to the output sessions that depend on them."""
-    spoilt = {session: cause for session, (_, cause) in wanted.spoilt(window, bad).items()}
-    if window.own and spoilt:
-        # A carried state cannot skip a session: everything after the first stands on it.
-        first, cause = next(iter(spoilt.items()))
-        spoilt = {session: cause for session in wanted.sessions if session >= first}
-    return spoilt
+def _spread(
+    window: Window,
+    wanted: SessionRange,
+    bad: Collection[date],
+    sentence: str,
+    causes: Mapping[date, str],
+) -> dict[date, str]:
+    """Add to the causes the output sessions that depend on bad sessions of one input."""
+    culprits = {
+        session: culprit
+        for session, (culprit, _) in wanted.spoilt(window, dict.fromkeys(bad, "")).items()
+    }
+    first = min({*culprits, *causes}, default=None)
+    if window.own and first is not None:
+        # A carried state cannot skip a session: each after the first stands on the one before it.
+        days = wanted.sessions[wanted.sessions.index(first) :]
+        culprits = {first: culprits.get(first, first)} | {d: before for before, d in pairwise(days)}
+    told = {
+        session: sentence.format(table=window.table, session=culprit)
+        for session, culprit in culprits.items()
+    }
+    return dict(sorted((told | dict(causes)).items()))
 
 
 def input_hashes(
@@ -100,7 +114,10 @@ def input_hashes(
         For a table that depends on itself: content hash, or ``blocked``, of the sessions of the
         range that have just been made. Stored ones are taken from the log otherwise.
     """
-    digests = {session: hashlib.sha256() for session in wanted.sessions}
+    digests = {
+        session: hashlib.sha256(_knowledge_interval(wanted.calendar, session).encode())
+        for session in wanted.sessions
+    }
     for name, window in sorted(windows.items()):
         first = wanted.bounds(window, wanted.first)[0]
         last = wanted.calendar.ordinal(wanted.last)
@@ -120,3 +137,10 @@ def input_hashes(
             digest.update(f"{name}:{window.table}\n".encode())
             digest.update("\n".join(tokens[begin - first : end - first + 1]).encode())
     return {session: digest.hexdigest() for session, digest in digests.items()}
+
+
+def _knowledge_interval(calendar: SessionCalendar, session: date) -> str:
+    """Say what belongs to a session: known after the cutoff before it and up to its own."""
+    position = calendar.ordinal(session)
+    after = calendar.cutoff(calendar.sessions[position - 1]).isoformat() if position else "ever"
+    return f"known after {after} up to {calendar.cutoff(session).isoformat()}\n"

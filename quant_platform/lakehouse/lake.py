@@ -138,6 +138,29 @@ class Lake:
         entries, store = self.log(table).latest(), self.store(table)
         return [day for day in sessions if day in entries and store.file_of(entries[day]).exists()]
 
+    def verify(self, table: str, sessions: Sequence[date]) -> None:
+        """Compare the files of partitions, byte for byte, with what was written.
+
+        A flipped bit rarely makes Parquet unreadable; more often it is another price, or a crash of
+        the reader.
+
+        Raises
+        ------
+        LakeError
+            For the first file that differs.
+        """
+        entries, store = self.log(table).latest(), self.store(table)
+        for session in sessions:
+            entry = entries.get(session)
+            if entry is None or entry.verdict == "blocked" or store.sound(entry):
+                continue
+            raise LakeError(
+                f"{store.file_of(entry)} is damaged: its bytes are not those that were written",
+                expected=f"partition {session} of table '{table}' with the checksum in its log",
+                mend=f"delete the file and run 'quant backfill --from {session} --to {session}'; "
+                "what it replaced, if anything, is under _superseded",
+            )
+
     def provenance(self, table: str, session: date) -> Entry:
         """Return what made a partition.
 
@@ -173,7 +196,11 @@ class Lake:
     # -- what a table is ---------------------------------------------------------------------------
 
     def describe(self, table: str, calendar: SessionCalendar) -> None:
-        """Record a table's calendar and contract, once and again whenever they change."""
+        """Record a table's calendar and contract, once and again whenever they change.
+
+        Partitions of days on which the calendar has no session any more are withdrawn; what became
+        known on such a day belongs to the session after it.
+        """
         layout = self.layout(table)
         text = json.dumps(
             {
@@ -200,6 +227,13 @@ class Lake:
                 mend="give this user the right to write there",
             ) from error
         self._calendars.pop(table, None)
+        closed = {
+            day: f"{calendar.code} has no session on {day}"
+            for day, entry in self.log(table).latest().items()
+            if entry.verdict != "blocked" and not calendar.contains(day)
+        }
+        if closed:
+            self.store(table).withdraw(closed)
 
     def calendar(self, table: str) -> SessionCalendar:
         """Calendar that a table's sessions are counted in."""

@@ -96,9 +96,15 @@ class _Refusal(Exception):  # noqa: N818  (becomes a LedgerError once its path i
 
 
 def _plain(value: Any) -> Any:
-    if type(value) in _ALWAYS_PLAIN or (type(value) is str and value.isascii()):
+    # The usual types first: asking an abstract class costs more than all the rest.
+    kind = type(value)
+    if (
+        kind in _ALWAYS_PLAIN
+        or (kind is str and value.isascii())
+        or (kind is float and math.isfinite(value))
+    ):
         return value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return _plain_mapping(value)
     if isinstance(value, list | tuple):
         return _plain_list(value)

@@ -52,7 +52,11 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a table's provenance log."""
+    """One line of a table's provenance log.
+
+    ``size`` and ``checksum`` (SHA-256) are those of the file. A footer is part of its file and
+    cannot hold them: it says 0 and nothing.
+    """
 
     table: str
     session: date
@@ -65,6 +69,7 @@ class Entry:
     stamp: Stamp
     outcomes: tuple[Mapping[str, Any], ...] = field(default=())
     note: str = ""
+    checksum: str = ""
 
     def made_by(self, input_hash: str, code_version: str, config_hash: str) -> bool:
         """Whether these inputs, this code and these settings made the partition."""

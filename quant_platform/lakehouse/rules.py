@@ -12,10 +12,10 @@ as a warning, saying so by its null, and fails as a blocking rule: a closed gate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -137,6 +137,26 @@ def none_lost() -> Rule:
     )
 
 
+def withdrawal(rule: str, cause: str) -> dict[str, Any]:
+    """Outcome of a session that is blocked for a reason outside its own rows.
+
+    Parameters
+    ----------
+    rule
+        ``upstream`` for a blocked input, ``calendar`` for a day that is no session any more.
+    cause
+        What the reader is told.
+    """
+    return {
+        "rule": rule,
+        "severity": "blocking",
+        "passed": False,
+        "value": None,
+        "threshold": None,
+        "cause": cause,
+    }
+
+
 def judge(
     rules: Sequence[Rule],
     frame: pl.DataFrame,
@@ -144,7 +164,8 @@ def judge(
     *,
     partition: str,
     rejected: pl.DataFrame | None = None,
-    earlier_rows: Sequence[int] = (),
+    earlier_rows: Sequence[int | None] = (),
+    missing: Collection[date] = (),
     thresholds: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
     """Evaluate the rules for every session of a range.
@@ -162,7 +183,9 @@ def judge(
     rejected
         Rejected rows, with the same partition column.
     earlier_rows
-        Row counts of the sessions before the first, oldest first.
+        Row counts of the sessions before the first, oldest first; None where there is none.
+    missing
+        Sessions of the range that will not be stored: they count for none after them.
     thresholds
         Settings that replace a rule's own threshold, by rule name.
 
@@ -191,7 +214,8 @@ def judge(
         )
     summary = summary.with_columns(pl.col("rows", "rejected").fill_null(0).cast(pl.Int64))
     history = list(earlier_rows)[-TRAILING_SESSIONS:]
-    trailing = pl.Series([*history, *summary["rows"]], dtype=pl.Float64)
+    counted_on = summary.select(pl.when(~pl.col("session").is_in(list(missing))).then("rows"))
+    trailing = pl.Series([*history, *counted_on.to_series()], dtype=pl.Float64)
     summary = summary.with_columns(
         median_rows=trailing.shift(1)
         .rolling_median(TRAILING_SESSIONS, min_samples=1)

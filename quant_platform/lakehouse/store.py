@@ -16,6 +16,8 @@ the log says why. Files are written by a small pool of threads: encoding and fsy
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +40,7 @@ from quant_platform.lakehouse.provenance import (
     Stamp,
     Verdict,
 )
+from quant_platform.lakehouse.rules import withdrawal
 
 LOCK_TIMEOUT = 120.0
 """Seconds to wait for the table's writer; a range of one table takes a few seconds."""
@@ -136,6 +139,32 @@ class PartitionStore:
             self.layout.pending.unlink(missing_ok=True)
         return report
 
+    def withdraw(self, causes: Mapping[date, str]) -> None:
+        """Block stored partitions for a reason outside their content.
+
+        Parameters
+        ----------
+        causes
+            Session → what a reader of the checks is told. The files go where blocked ones lie.
+        """
+        with self._writing():
+            known = self.log.latest()
+            withdrawn = []
+            for session, cause in causes.items():
+                entry = replace(
+                    known[session],
+                    verdict="blocked",
+                    input_hash="",
+                    outcomes=(withdrawal("calendar", cause),),
+                    note="withdrawn",
+                )
+                target = self.file_of(entry)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    self.file_of(known[session]).replace(target)
+                withdrawn.append(entry)
+            self.log.append(withdrawn)
+
     def repair(self) -> list[date]:
         """Complete the log after a crash between a rename and its line.
 
@@ -158,6 +187,13 @@ class PartitionStore:
         """Whether the entry's file is there with the size that was written."""
         try:
             return self.file_of(entry).stat().st_size == entry.size
+        except OSError:
+            return False
+
+    def sound(self, entry: Entry) -> bool:
+        """Whether the entry's file holds the very bytes that were written."""
+        try:
+            return file_checksum(self.file_of(entry)) == entry.checksum
         except OSError:
             return False
 
@@ -189,12 +225,12 @@ class PartitionStore:
             known is not None
             and (known.content_hash, known.schema_version, known.verdict == "blocked")
             == (entry.content_hash, entry.schema_version, entry.verdict == "blocked")
-            and self.intact(known)
+            and self.sound(known)
         )
         if known is None or not same_content:
             drafts.append((entry, rows))
             return
-        kept = replace(entry, size=known.size)
+        kept = replace(entry, size=known.size, checksum=known.checksum)
         report.entries[entry.session] = kept
         same_story = known.outcomes == entry.outcomes and known.made_by(
             entry.input_hash, entry.stamp.code_version, entry.stamp.config_hash
@@ -219,11 +255,13 @@ class PartitionStore:
         target = self.file_of(entry)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{os.getpid()}")
+        encoded = io.BytesIO()
+        rows.write_parquet(encoded, metadata={FOOTER_KEY: entry.to_json()})
+        content = encoded.getbuffer()
         with draft.open("wb") as stream:
-            rows.write_parquet(stream, metadata={FOOTER_KEY: entry.to_json()})
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-            size = stream.tell()
         former = [self.layout.part(entry.session), self.layout.blocked(entry.session)]
         for old in former:
             self._shelve(old, entry)
@@ -232,7 +270,7 @@ class PartitionStore:
         for old in former:
             if old != target:
                 old.unlink(missing_ok=True)
-        return replace(entry, size=size)
+        return replace(entry, size=len(content), checksum=hashlib.sha256(content).hexdigest())
 
     def _shelve(self, old: Path, entry: Entry) -> None:
         """Give a file about to be replaced a second name among the superseded."""
@@ -248,7 +286,11 @@ class PartitionStore:
             (shelf / f"{name}.parquet").hardlink_to(old)
 
     def _recover_pending(self) -> list[date]:
-        """Append the entries of partitions that a dead writer renamed but did not log."""
+        """Append the entries of partitions that a dead writer renamed but did not log.
+
+        A file is such a partition when it is not the one that the log speaks of; clocks have no say
+        in it. What it replaced, in its own place or in the other, was shelved before the rename.
+        """
         try:
             named = self.layout.pending.read_text().split()
         except FileNotFoundError:
@@ -256,14 +298,26 @@ class PartitionStore:
         recovered = []
         known = self.log.latest()
         for session in map(date.fromisoformat, named):
-            for path in (self.layout.part(session), self.layout.blocked(session)):
+            before = known.get(session)
+            fresh: dict[Path, Entry] = {}
+            places = (self.layout.part(session), self.layout.blocked(session))
+            for path in places:
                 with suppress(LakeError):
                     entry = read_footer(path)
-                    before = known.get(session)
-                    if before is None or before.stamp.written_at < entry.stamp.written_at:
-                        recovered.append(replace(entry, note="recovered from the footer"))
+                    if (
+                        before is None
+                        or self.file_of(before) != path
+                        or before.checksum != entry.checksum
+                    ):
+                        fresh[path] = entry
                 for draft in path.parent.glob(f".{path.name}.*"):
                     draft.unlink()
+            if fresh:
+                newest = max(fresh, key=lambda path: fresh[path].stamp.written_at)
+                recovered.append(replace(fresh[newest], note="recovered from the footer"))
+                for path in places:
+                    if path != newest:
+                        path.unlink(missing_ok=True)
         self.log.append(recovered)
         self.layout.pending.unlink()
         return [entry.session for entry in recovered]
@@ -287,7 +341,13 @@ def read_footer(path: Path) -> Entry:
             mend="delete it and run 'quant backfill' over its session; earlier contents are kept "
             "under _superseded",
         ) from error
-    return replace(entry, size=path.stat().st_size)
+    return replace(entry, size=path.stat().st_size, checksum=file_checksum(path))
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

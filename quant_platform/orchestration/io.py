@@ -5,9 +5,9 @@ ranges alike. What does not: what is read (``lakehouse.windows``) and how it is 
 (``orchestration.making``).
 
 Reading: an input's rows are those of the sessions that the stage's window loads, and of no other;
-an asset has no other way to read. Writing: the whole range goes to the partition store at once, the
-rejected rows to the quarantine, and each partition's row count, content hash and verdict to its
-materialisation event.
+an asset has no other way to read. A file that is not what was written stops the step. Writing: the
+whole range goes to the partition store at once, the rejected rows to the quarantine, and each
+partition's row count, content hash and verdict to its materialisation event.
 """
 
 from __future__ import annotations
@@ -52,17 +52,18 @@ class LakeIOManager(dg.IOManager):
         window = stage.windows[str(meaning["window"])]
         with typed_failures():
             wanted = stage.range_of(requested_sessions(context.step_context, stage))
-            return self.lake.scan(
-                window.table, self.lake.present(window.table, wanted.loaded(window))
-            )
+            present = self.lake.present(window.table, wanted.loaded(window))
+            self.lake.verify(window.table, present)
+            return self.lake.scan(window.table, present)
 
     def handle_output(self, context: dg.OutputContext, obj: Made) -> None:
         """Store a made range; fail afterwards if some of its sessions lacked an input."""
         stage = obj.stage
         with typed_failures():
+            # The rejected rows first: once the table has its sessions nobody asks for them again.
+            self._quarantine(obj)
             self.lake.describe(stage.table, stage.calendar)
             report = self.lake.store(stage.table).write(obj.frame, obj.judgements, obj.stamp)
-            self._quarantine(obj)
             if obj.missing:
                 for session in obj.judgements:
                     context.log_event(
@@ -79,14 +80,14 @@ class LakeIOManager(dg.IOManager):
         before = self.lake.log(table).latest()
         rejecting = set(made.rejected["knowledge_session"].unique())
         sessions = sorted(day for day in made.judgements if day in rejecting or day in before)
-        if not sessions:
-            return
-        self.lake.describe(table, made.stage.calendar)
-        self.lake.store(table).write(
-            made.rejected,
-            {day: Judgement("passed", made.judgements[day].input_hash) for day in sessions},
-            made.stamp,
-        )
+        if before or sessions:
+            self.lake.describe(table, made.stage.calendar)
+        if sessions:
+            self.lake.store(table).write(
+                made.rejected,
+                {day: Judgement("passed", made.judgements[day].input_hash) for day in sessions},
+                made.stamp,
+            )
 
 
 def requested_sessions(context: Any, stage: Stage) -> list[date]:

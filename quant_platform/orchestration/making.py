@@ -21,13 +21,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from quant_platform.errors import LakeError, MissingUpstreamError, QuantError
+from quant_platform.errors import MissingUpstreamError
 from quant_platform.lakehouse.code_version import git_sha
 from quant_platform.lakehouse.content import partition_hashes
 from quant_platform.lakehouse.inputs import Readiness, input_hashes, readiness
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Stamp, Verdict
-from quant_platform.lakehouse.rules import OUTCOME_SCHEMA, TRAILING_SESSIONS, judge
+from quant_platform.lakehouse.rules import OUTCOME_SCHEMA, TRAILING_SESSIONS, judge, withdrawal
 from quant_platform.lakehouse.store import Judgement
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.hygiene import Ingested
@@ -120,7 +120,7 @@ def make_range(
     makeable = [session for session in wanted.sessions if session not in ready.missing]
     if not makeable:
         raise missing_error(stage, ready.missing)
-    frame, rejected = _computed(stage, lake, frames, wanted, ready)
+    frame, rejected = _computed(stage, frames, wanted, ready)
     partition = stage.contract.partition
     spoilt = [*ready.missing, *ready.blocked]
     if spoilt:
@@ -132,6 +132,7 @@ def make_range(
         partition=partition,
         rejected=rejected,
         earlier_rows=_earlier_rows(stage, lake, wanted),
+        missing=ready.missing.keys(),
         thresholds=stage.thresholds,
     )
     verdicts, told, stopped = _verdicts(stage, outcomes, makeable, ready)
@@ -173,50 +174,24 @@ def missing_error(stage: Stage, missing: Mapping[date, str]) -> MissingUpstreamE
 
 
 def _computed(
-    stage: Stage,
-    lake: Lake,
-    frames: Mapping[str, pl.LazyFrame],
-    wanted: SessionRange,
-    ready: Readiness,
+    stage: Stage, frames: Mapping[str, pl.LazyFrame], wanted: SessionRange, ready: Readiness
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Rows of the range within their contract, and the rejected ones of data from outside."""
     if all(session in ready.missing or session in ready.blocked for session in wanted.sessions):
         return stage.contract.empty(), None
-    try:
-        made = stage.function(frames, stage.settings, wanted)
-    except pl.exceptions.PolarsError as error:
-        raise _damage(stage, lake, wanted) or error from error
+    made = stage.function(frames, stage.settings, wanted)
     if isinstance(made, Ingested):
         return made.rows, made.rejected
     return stage.contract.validate(stage.table, made), None
 
 
-def _damage(stage: Stage, lake: Lake, wanted: SessionRange) -> QuantError | None:
-    """Find the damaged input file behind an error of Polars, if there is one."""
-    for window in stage.windows.values():
-        for session in wanted.loaded(window):
-            entry = lake.log(window.table).latest().get(session)
-            if entry is None or entry.verdict == "blocked":
-                continue
-            path = lake.store(window.table).file_of(entry)
-            try:
-                pl.read_parquet(path, hive_partitioning=False)
-            except (pl.exceptions.PolarsError, OSError):
-                return LakeError(
-                    f"{path} cannot be read as Parquet",
-                    expected=f"partition {session} of {window.table} as it was written",
-                    mend="delete the file and run 'quant backfill' over its session",
-                )
-    return None
-
-
-def _earlier_rows(stage: Stage, lake: Lake, wanted: SessionRange) -> list[int]:
-    """Row counts of the sessions before the range, oldest first."""
+def _earlier_rows(stage: Stage, lake: Lake, wanted: SessionRange) -> list[int | None]:
+    """Row counts of the sessions before the range, oldest first; None where there is none."""
     entries = lake.log(stage.table).latest()
     before = wanted.calendar.window(
         wanted.first, TRAILING_SESSIONS, not_before=stage.history_start
     )[:-1]
-    return [entries[session].rows for session in before if session in entries]
+    return [entries[session].rows if session in entries else None for session in before]
 
 
 def _verdicts(
@@ -235,7 +210,7 @@ def _verdicts(
         if cause is None and broken is not None and carried:
             cause = f"{stage.table} of {broken} is blocked"
         if cause is not None:
-            told[session] = [_upstream(cause)]
+            told[session] = [withdrawal("upstream", cause)]
             stopped.append(session)
         failed = {row["severity"] for row in told.get(session, ()) if not row["passed"]}
         if "blocking" in failed:
@@ -243,18 +218,6 @@ def _verdicts(
         else:
             verdicts[session] = "warned" if failed else "passed"
     return verdicts, told, stopped
-
-
-def _upstream(cause: str) -> dict[str, Any]:
-    """Outcome of a session that stands on a blocked one."""
-    return {
-        "rule": "upstream",
-        "severity": "blocking",
-        "passed": False,
-        "value": None,
-        "threshold": None,
-        "cause": cause,
-    }
 
 
 def _rule_table(outcomes: pl.DataFrame) -> str:

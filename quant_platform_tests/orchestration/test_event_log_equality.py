@@ -3,7 +3,7 @@
 1. The same history (ranges, single sessions, several assets of one step, checks, observations, a
    failing step and its re-execution, runless events, a wipe, a deleted run) is played on two
    instances that differ in nothing but their storage.
-2. After each chapter every query that an instance offers is asked of both. Only what cannot be
+2. At two points of it every query that an instance offers is asked of both. Only what cannot be
    equal is blanked: wall-clock times, durations, random ids and the home folder. Storage ids are
    compared as they are, because a batch is given the very ids that stock would have given.
 """
@@ -87,7 +87,7 @@ def covered(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
 @dg.asset(partitions_def=SESSIONS, code_version="1", deps=[carried])
 def fragile(context: dg.AssetExecutionContext) -> None:
     mended = Path(context.instance.root_directory) / "mended"
-    if not mended.exists() and DAYS[6] in context.partition_keys:
+    if not mended.exists() and DAYS[5] in context.partition_keys:
         raise dg.Failure("the source is down")
 
 
@@ -125,12 +125,11 @@ def _run(instance: dg.DagsterInstance, first: str, last: str) -> str:
 
 
 def _range(instance: dg.DagsterInstance) -> None:
-    _run(instance, DAYS[0], DAYS[3])
+    _run(instance, DAYS[0], DAYS[2])
 
 
 def _single(instance: dg.DagsterInstance) -> None:
-    for day in (DAYS[4], DAYS[1]):
-        _run(instance, day, day)
+    _run(instance, DAYS[3], DAYS[3])
 
 
 def _some_assets(instance: dg.DagsterInstance) -> None:
@@ -143,7 +142,7 @@ def _some_assets(instance: dg.DagsterInstance) -> None:
 
 
 def _failure(instance: dg.DagsterInstance) -> None:
-    _run(instance, DAYS[5], DAYS[7])
+    _run(instance, DAYS[4], DAYS[5])
 
 
 def _reexecution(instance: dg.DagsterInstance) -> None:
@@ -151,10 +150,12 @@ def _reexecution(instance: dg.DagsterInstance) -> None:
     (broken,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
     from_failure = ReexecutionOptions.from_failure(broken.run_id, instance)
     result = dg.execute_job(
-        dg.reconstructable(history), instance=instance, reexecution_options=from_failure
+        dg.reconstructable(history),
+        instance=instance,
+        reexecution_options=from_failure,
+        tags=broken.tags,
     )
     assert result.success
-    result.__exit__(None, None, None)
 
 
 def _runless(instance: dg.DagsterInstance) -> None:
@@ -175,7 +176,7 @@ def _wipe(instance: dg.DagsterInstance) -> None:
 
 
 def _after_wipe(instance: dg.DagsterInstance) -> None:
-    _run(instance, DAYS[2], DAYS[5])
+    _run(instance, DAYS[2], DAYS[3])
 
 
 def _deleted_run(instance: dg.DagsterInstance) -> None:
@@ -193,6 +194,11 @@ CHAPTERS: Sequence[Callable[[dg.DagsterInstance], None]] = [
     _after_wipe,
     _deleted_run,
 ]
+
+
+#: Stock storage takes seconds to answer everything, so it is not asked after each chapter.
+ASKED_AFTER = (_runless, _deleted_run)
+Told = dict[str, dict[str, Any]]
 
 
 # --- the queries -------------------------------------------------------------------------------
@@ -293,7 +299,8 @@ def answers(instance: dg.DagsterInstance) -> dict[str, Any]:
 _UNEQUAL = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\b\d{10}\.\d+\b|\b\d{10}\b"), "<time>"),
-    (re.compile(r"(time|duration|timestamp)=\d[\d.e+-]*"), r"\1=<time>"),
+    (re.compile(r"(time|timestamp|duration_ms)=\d[\d.e+-]*"), r"\1=<time>"),
+    (re.compile(r"file_key='\w+'"), "file_key=<random>"),
     (re.compile(r"datetime\.datetime\([^)]*\)"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)?\s?(ms|s)\b"), "<duration>"),
 )
@@ -325,21 +332,22 @@ storage:
 _COMMON = "telemetry: {enabled: false}\npython_logs: {python_log_level: INFO}\n"
 
 
-def _play(home: Path, storage: str, batch_size: int) -> list[dict[str, Any]]:
+def _play(home: Path, storage: str, batch_size: int) -> Told:
     home.mkdir()
     (home / "dagster.yaml").write_text(_COMMON + storage.format(home=home))
-    told = []
+    told = {}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_EVENT_BATCH_SIZE", str(batch_size))
         with dg.DagsterInstance.from_config(str(home)) as instance:
             for chapter in CHAPTERS:
                 chapter(instance)
-                told.append(plain(answers(instance), str(home)))
+                if chapter in ASKED_AFTER:
+                    told[chapter.__name__] = plain(answers(instance), str(home))
     return told
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     folder = tmp_path_factory.mktemp("homes")
     return {
         "stock": _play(folder / "stock", "", 0),
@@ -347,18 +355,18 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
     }
 
 
-@pytest.mark.parametrize("chapter", range(len(CHAPTERS)), ids=lambda n: CHAPTERS[n].__name__[1:])
-def test_every_query_answers_as_stock(chapter: int, told: dict[str, list[dict[str, Any]]]) -> None:
+@pytest.mark.parametrize("chapter", [chapter.__name__ for chapter in ASKED_AFTER])
+def test_every_query_answers_as_stock(chapter: str, told: dict[str, Told]) -> None:
     stock, batched = told["stock"][chapter], told["batched"][chapter]
     for topic, expected in stock.items():
         assert batched[topic] == expected, topic
 
 
-def test_the_history_is_rich_enough_to_tell(told: dict[str, list[dict[str, Any]]]) -> None:
-    by_chapter = dict(zip((chapter.__name__ for chapter in CHAPTERS), told["stock"], strict=True))
-    assert len(by_chapter["_range"]["'assets'"]["'carried'"]["'materialized'"]) == 4
-    assert "FAILED" in str(by_chapter["_failure"]["'assets'"]["'fragile'"]["'status'"])
-    assert "FAILED" not in str(by_chapter["_reexecution"]["'assets'"]["'fragile'"]["'status'"])
-    assert by_chapter["_wipe"]["'assets'"]["'carried'"]["'materialized'"] == []
-    assert by_chapter["_wipe"]["'checks'"] != by_chapter["_runless"]["'checks'"]
-    assert len(by_chapter["_deleted_run"]["'runs'"]) == len(by_chapter["_after_wipe"]["'runs'"]) - 1
+def test_the_history_is_rich_enough_to_tell(told: dict[str, Told]) -> None:
+    before, after = (told["stock"][chapter.__name__] for chapter in ASKED_AFTER)
+    carried_before, carried_after = (asked["'assets'"]["'carried'"] for asked in (before, after))
+    assert len(carried_before["'materialized'"]) == 6
+    assert carried_after["'materialized'"] == []
+    assert "FAILED" in carried_before["'status'"] + str(before["'checks'"])
+    assert before["'checks'"] != after["'checks'"]
+    assert len(before["'runs'"]) == 5

@@ -1,0 +1,69 @@
+"""Garbage twins: a lake with the same partitions, every row of them spoilt.
+
+Row counts, partitions and timestamps stay, so that garbage is found by whoever reads it; numbers
+are scaled, turned or zeroed, every third name becomes another one's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from quant_platform.lakehouse.content import frame_hash
+from quant_platform.lakehouse.contracts import Contract
+from quant_platform.lakehouse.lake import Lake
+from quant_platform.lakehouse.provenance import FOOTER_KEY
+
+
+def garbage_twin(lake: Lake, root: Path) -> Lake:
+    """Write the twin of a lake, footers and provenance included.
+
+    Parameters
+    ----------
+    lake
+        The lake to spoil; it is only read.
+    root
+        Folder of the twin.
+    """
+    twin = Lake.create(root, clock=lake.clock)
+    for table in lake.tables():
+        layout, store = twin.layout(table), twin.store(table)
+        layout.description.parent.mkdir(parents=True, exist_ok=True)
+        layout.description.write_text(lake.layout(table).description.read_text())
+        entries = []
+        for entry in lake.entries(table).values():
+            rows = pl.read_parquet(lake.store(table).file_of(entry), hive_partitioning=False)
+            spoilt = garbled(rows, layout.contract)
+            content = frame_hash(spoilt, layout.contract.key)
+            false = replace(entry, content_hash=content, note="garbage")
+            path = store.file_of(false)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            spoilt.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})
+            entries.append(replace(false, size=path.stat().st_size))
+        layout.log.parent.mkdir(parents=True, exist_ok=True)
+        twin.log(table).append(entries)
+    return twin
+
+
+def garbled(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Spoil rows of a table; as many come back, under keys that are still unique."""
+    kind = pl.int_range(pl.len()) % 3
+    spoilt = []
+    for name, dtype in rows.schema.items():
+        column = pl.col(name)
+        if dtype.is_float():
+            spoilt.append(
+                pl.when(kind == 0)
+                .then(column * 7 + 1)
+                .when(kind == 1)
+                .then(-column - 1)
+                .otherwise(column.fill_null(1) / 5)
+                .alias(name)
+            )
+        elif dtype == pl.String and name in contract.key:
+            spoilt.append(pl.when(kind == 1).then(column + "-garbled").otherwise(column).alias(name))
+        elif dtype.is_integer() and name not in contract.key:
+            spoilt.append((column // 3 + 1).alias(name))
+    return rows.with_columns(spoilt).sort(contract.key)

@@ -1,0 +1,82 @@
+"""The moments at which a law is tried: days of the market's truth, of the grid and of holidays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.calendars.grid import rebalance_grid
+from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.sources.simulated import SimulatedSource
+from quant_platform.sources.simulated_truth import planted_events
+
+EVENTS = (
+    "late",
+    "correction",
+    "late_session",
+    "part_late_session",
+    "impossible",
+    "duplicate",
+    "closed_print",
+    "missing",
+    "listing",
+    "delisting",
+)
+
+
+def truth(sleeves: Sequence[SleeveContext], first: date, last: date) -> pl.DataFrame:
+    """Return what the market planted between two days: the truth table with a ``sleeve`` column."""
+    tables = []
+    for sleeve in sleeves:
+        assert isinstance(sleeve.source, SimulatedSource)
+        events = planted_events(sleeve.source, sleeve.calendar, sleeve.sleeve.name)
+        tables.append(events.with_columns(sleeve=pl.lit(sleeve.sleeve.name)))
+    inside = pl.col("session").is_between(first, last)
+    known = pl.col("knowledge_session").is_null() | (pl.col("knowledge_session") <= last)
+    return pl.concat(tables).filter(inside & known).sort("event", "session", "security_id")
+
+
+def event_days(events: pl.DataFrame, calendar: SessionCalendar) -> dict[str, list[date]]:
+    """Days around the last event of each kind: the day of it, of its knowledge, and before both.
+
+    Parameters
+    ----------
+    events
+        The truth table.
+    calendar
+        Calendar in which "the day before" is counted.
+
+    Returns
+    -------
+    dict
+        Kind of event → days, ascending; kinds that the truth table lacks are left out.
+    """
+    chosen: dict[str, list[date]] = {}
+    for row in events.iter_rows(named=True):
+        day = row["session"]
+        known = row["knowledge_session"] or day
+        days = {day, known, *(_before(calendar, d) for d in (day, known))}
+        chosen[row["event"]] = sorted(days)
+    return chosen
+
+
+def rebalance_day(calendar: SessionCalendar, anchor: date, step: int, last: date) -> date:
+    """Last rebalance session of the grid up to a day."""
+    return max(day for day in rebalance_grid(calendar, anchor, step) if day <= last)
+
+
+def eve_of_a_long_weekend(calendar: SessionCalendar, last: date) -> date:
+    """Last Friday session up to a day whose Monday is closed."""
+    sessions = calendar.between(last - timedelta(days=500), last)
+    return max(
+        day
+        for day in sessions
+        if day.isoweekday() == 5 and not calendar.contains(day + timedelta(days=3))
+    )
+
+
+def _before(calendar: SessionCalendar, day: date) -> date:
+    return calendar.between(day - timedelta(days=14), day - timedelta(days=1))[-1]
