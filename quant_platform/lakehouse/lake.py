@@ -218,6 +218,8 @@ class Lake:
         try:
             if layout.description.exists() and layout.description.read_text() == text:
                 return
+            # Before the new text stands: after a crash in between they are looked for again.
+            self._withdraw_closed(table, calendar)
             layout.description.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(layout.description, text.encode())
         except OSError as error:
@@ -227,13 +229,6 @@ class Lake:
                 mend="give this user the right to write there",
             ) from error
         self._calendars.pop(table, None)
-        closed = {
-            day: f"{calendar.code} has no session on {day}"
-            for day, entry in self.log(table).latest().items()
-            if entry.verdict != "blocked" and not calendar.contains(day)
-        }
-        if closed:
-            self.store(table).withdraw(closed)
 
     def calendar(self, table: str) -> SessionCalendar:
         """Calendar that a table's sessions are counted in."""
@@ -386,6 +381,16 @@ class Lake:
         if symbols:
             rows = rows.filter(pl.col("security_id").is_in(list(symbols)))
         return rows.with_columns(age_sessions=pl.lit(age, pl.UInt32))
+
+    def _withdraw_closed(self, table: str, calendar: SessionCalendar) -> None:
+        """Withdraw the partitions of days on which the calendar has no session."""
+        closed = {
+            day: f"{calendar.code} has no session on {day}"
+            for day, entry in self.log(table).latest().items()
+            if entry.verdict != "blocked" and not calendar.contains(day)
+        }
+        if closed:
+            self.store(table).withdraw(closed)
 
     def _window(self, table: str, session: date, lookback: int | None) -> list[date]:
         """Sessions of a look-back, or everything up to the session."""

@@ -18,7 +18,12 @@ from typing import Any, Literal
 import polars as pl
 
 from quant_platform.errors import LakeError
-from quant_platform.lakehouse.files import append_lines, complete_lines, set_aside_torn_tail
+from quant_platform.lakehouse.files import (
+    append_lines,
+    complete_lines,
+    file_errors,
+    set_aside_torn_tail,
+)
 from quant_platform.lakehouse.rules import OUTCOME_SCHEMA
 
 Verdict = Literal["passed", "warned", "blocked"]
@@ -119,7 +124,7 @@ class ProvenanceLog:
         if status.st_ino != self._inode or status.st_size < self._read_to:
             self._entries, self._read_to, self._inode = {}, 0, status.st_ino
         if status.st_size > self._read_to:
-            with self.path.open("rb") as stream:
+            with file_errors(self.path, "read"), self.path.open("rb") as stream:
                 stream.seek(self._read_to)
                 fresh = stream.read()
             whole = fresh[: fresh.rfind(b"\n") + 1]

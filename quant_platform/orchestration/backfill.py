@@ -26,6 +26,7 @@ from quant_platform.orchestration.instance import (
     report_unknown,
 )
 from quant_platform.orchestration.plan import Chunk, plan_chunks
+from quant_platform.orchestration.stage import Stage
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -101,6 +102,8 @@ def backfill(
     QuantError
         The first error of the first chunk that failed; earlier chunks are kept.
     """
+    for stage in graph.stages:
+        describe_again(lake, stage)
     dead = fail_dead_runs(instance)
     recovered = report_unknown(instance, lake, graph.stages)
     chosen = {name: stages for name, stages in graph.jobs.items() if not jobs or name in jobs}
@@ -122,6 +125,13 @@ def backfill(
         report.done += 1
         progress(planned, True)
     return report
+
+
+def describe_again(lake: Lake, stage: Stage) -> None:
+    """Let stored tables know of a closure declared since they were made: see ``Lake.describe``."""
+    for table in (stage.table, f"quarantine/{stage.table}"):
+        if lake.log(table).latest():
+            lake.describe(table, stage.calendar)
 
 
 def run_chunk(definitions: dg.Definitions, instance: dg.DagsterInstance, chunk: Chunk) -> None:

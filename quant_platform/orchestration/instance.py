@@ -100,7 +100,9 @@ def report_unknown(
         if not stored:
             continue
         known = instance.get_materialized_partitions(stage.key)
-        unknown = [day for day in stored if day.isoformat() not in known]
+        unknown = [
+            day for day in stored if day.isoformat() not in known and stage.calendar.contains(day)
+        ]
         if unknown:
             events = [_materialised(stage.key, day, stored[day].rows) for day in unknown]
             instance.event_log_storage.store_event_batch(events)

@@ -70,6 +70,8 @@ class LakeIOManager(dg.IOManager):
                         dg.AssetMaterialization(stage.key, partition=session.isoformat())
                     )
                 raise missing_error(stage, obj.missing)
+        for evaluation in obj.partition_evaluations():
+            context.step_context.instance.report_runless_asset_event(evaluation)
         _tell(context, stage, report)
 
     def _quarantine(self, made: Made) -> None:

@@ -34,6 +34,10 @@ from quant_platform.market.hygiene import Ingested
 from quant_platform.orchestration.stage import VERDICT, Stage
 
 
+TOLD_SESSIONS = 20
+"""Failed sessions of a run that get an evaluation of their own; all of them are in the table."""
+
+
 @dataclass(frozen=True)
 class Made:
     """A judged range, ready to be stored.
@@ -65,6 +69,30 @@ class Made:
     def blocked(self) -> list[date]:
         """Sessions withdrawn by a blocking rule."""
         return [day for day, judged in self.judgements.items() if judged.verdict == "blocked"]
+
+    def partition_evaluations(self) -> list[dg.AssetCheckEvaluation]:
+        """Evaluations of the failed sessions, the newest ones first, and of the latest session."""
+        newest = sorted(self.judgements, reverse=True)
+        failed = [day for day in newest if self.judgements[day].verdict != "passed"]
+        told = [*newest[:1], *(day for day in failed[:TOLD_SESSIONS] if day != newest[0])]
+        return [self._evaluation(day) for day in reversed(told)]
+
+    def _evaluation(self, session: date) -> dg.AssetCheckEvaluation:
+        """Evaluate one session by its stored outcomes."""
+        judged = self.judgements[session]
+        rules = pl.DataFrame(
+            [{"session": session, **outcome} for outcome in judged.outcomes], schema=OUTCOME_SCHEMA
+        )
+        severity = dg.AssetCheckSeverity
+        return dg.AssetCheckEvaluation(
+            asset_key=self.stage.key,
+            check_name=VERDICT,
+            passed=judged.verdict == "passed",
+            severity=severity.ERROR if judged.verdict == "blocked" else severity.WARN,
+            description=f"{session}: {judged.verdict}",
+            metadata={"rules": dg.MetadataValue.md(_rule_table(rules))},
+            partition=session.isoformat(),
+        )
 
     def check_result(self) -> dg.AssetCheckResult:
         """One evaluation for the run: counts per rule, and the worst session of each."""
