@@ -40,4 +40,4 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 def garbage(filled: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """The filled lake with every row spoilt."""
     root: Path = tmp_path_factory.mktemp("garbage")
-    return garbage_twin(filled.lake, root)
+    return garbage_twin(filled.lake, filled.tables, root)

@@ -6,6 +6,7 @@ are scaled, turned or zeroed, every third name becomes another one's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,30 +18,35 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import FOOTER_KEY
 
 
-def garbage_twin(lake: Lake, root: Path) -> Lake:
+def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
     """Write the twin of a lake, footers and provenance included.
 
     Parameters
     ----------
     lake
         The lake to spoil; it is only read.
+    tables
+        Its tables.
     root
         Folder of the twin.
     """
     twin = Lake.create(root, clock=lake.clock)
-    for table in lake.tables():
+    for table in tables:
         layout, store = twin.layout(table), twin.store(table)
         layout.description.parent.mkdir(parents=True, exist_ok=True)
         layout.description.write_text(lake.layout(table).description.read_text())
-        entries = []
-        for entry in lake.entries(table).values():
-            rows = pl.read_parquet(lake.store(table).file_of(entry), hive_partitioning=False)
-            spoilt = garbled(rows, layout.contract)
-            content = frame_hash(spoilt, layout.contract.key)
-            false = replace(entry, content_hash=content, note="garbage")
+        contract, entries = layout.contract, []
+        known = lake.entries(table)
+        files = [lake.store(table).file_of(entry) for entry in known.values()]
+        rows = pl.scan_parquet(files, hive_partitioning=False).collect()
+        spoilt = garbled(rows, contract)
+        parts = spoilt.partition_by(contract.partition, as_dict=True)
+        for session, entry in known.items():
+            part = parts.get((session,), spoilt.head(0))
+            false = replace(entry, content_hash=frame_hash(part, contract.key), note="garbage")
             path = store.file_of(false)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            spoilt.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})
+            path.parent.mkdir(parents=True)
+            part.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})
             entries.append(replace(false, size=path.stat().st_size))
         layout.log.parent.mkdir(parents=True, exist_ok=True)
         twin.log(table).append(entries)
@@ -49,7 +55,7 @@ def garbage_twin(lake: Lake, root: Path) -> Lake:
 
 def garbled(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Spoil rows of a table; as many come back, under keys that are still unique."""
-    kind = pl.int_range(pl.len()) % 3
+    kind = pl.int_range(pl.len()).over(contract.partition) % 3
     spoilt = []
     for name, dtype in rows.schema.items():
         column = pl.col(name)

@@ -13,7 +13,7 @@ Four ways to break the future, each of which must leave sessions up to day D as 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.util import find_spec
@@ -60,7 +60,7 @@ def check_truncation(workshop: Workshop, first: date, days: Sequence[date]) -> N
     days
         Days D, ascending.
     """
-    cut = workshop.compose("truncation", workshop.before(first))
+    cut = workshop.compose("truncation", workshop.before(first), (first, days[-1]))
     for day in days:
         moment = _cutoff(workshop, day)
         step = Workshop.open(cut.folder, _altered(workshop, _truncated(moment)))
@@ -94,7 +94,9 @@ def check_another_future(workshop: Workshop, day: date, *, ago: int, ahead: int)
         "peopled differently": lambda source: AlteredSource(source, repeople_after=moment),
     }
     for name, alter in futures.items():
-        other = workshop.compose("future", workshop.before(first), _altered(workshop, alter))
+        other = workshop.compose(
+            "future", workshop.before(first), (first, last), recipe=_altered(workshop, alter)
+        )
         other.make_all(first, last)
         _require_another_future(workshop, other, day, last)
         require_same(
@@ -123,8 +125,15 @@ def check_isolation(workshop: Workshop, garbage: Lake, first: date, last: date) 
         if not sessions:
             continue
         wanted = stage.range_of(sessions)
-        alone = workshop.compose("isolation", _only_windows(workshop.lake, garbage, stage, wanted))
-        _withdraw_every_third_later_session(alone.lake, last)
+        inputs = {window.table for window in stage.windows.values()}
+        own = {stage.table, f"quarantine/{stage.table}"}
+        alone = workshop.compose(
+            "isolation",
+            _only_windows(workshop.lake, garbage, stage, wanted),
+            (first, last),
+            borrowed={table: garbage for table in workshop.tables if table not in inputs | own},
+        )
+        _withdraw_every_third_later_session(alone, inputs | {stage.table}, last)
         alone.make(stage, sessions)
         days = {stage.table: sessions}
         how = "from its windows in a lake that is garbage otherwise"
@@ -146,7 +155,7 @@ def check_clocks(workshop: Workshop, first: date, last: date, clocks: Sequence[C
     """
     for clock in clocks:
         recipe = replace(workshop.recipe, clock=clock)
-        other = workshop.compose("clock", workshop.before(first), recipe)
+        other = workshop.compose("clock", workshop.before(first), (first, last), recipe=recipe)
         other.make_all(first, last)
         how = f"at {clock():%F}"
         require_same(CLOCKS, workshop.lake, other.lake, workshop.days(first, last), how)
@@ -172,11 +181,13 @@ def _only_windows(
     return lambda table, session: good if session in loaded.get(table, ()) else garbage
 
 
-def _withdraw_every_third_later_session(lake: Lake, last: date) -> None:
+def _withdraw_every_third_later_session(
+    workshop: Workshop, tables: Collection[str], last: date
+) -> None:
     """Block sessions after a day in the log: a verdict of the future is the future as well."""
-    for table in lake.tables():
-        later = [entry for day, entry in lake.entries(table).items() if day > last][::3]
-        lake.log(table).append([_blocked(entry) for entry in later])
+    for table in tables:
+        later = [e for day, e in workshop.lake.entries(table).items() if day > last][::3]
+        workshop.lake.log(table).append([_blocked(entry) for entry in later])
 
 
 def _blocked(entry: Entry) -> Entry:

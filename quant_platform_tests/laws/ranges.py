@@ -50,7 +50,7 @@ def check_range_equals_chunks(
     """
     for first, last in segments:
         for chunk in chunks:
-            again = workshop.compose("chunks", workshop.before(first))
+            again = workshop.compose("chunks", workshop.before(first), (first, last))
             again.make_all(first, last, chunk=chunk, absent=absent)
             how = f"in chunks of {chunk} from {first}"
             require_same(DAYS, workshop.lake, again.lake, workshop.days(first, last), how)
@@ -58,9 +58,9 @@ def check_range_equals_chunks(
 
 def check_made_over_again(workshop: Workshop, segments: Sequence[Segment]) -> None:
     """Make segments over their own old rows: nothing may change, inside or after them."""
-    everything = {table: list(workshop.lake.entries(table)) for table in workshop.lake.tables()}
+    everything = {table: list(workshop.lake.entries(table)) for table in workshop.tables}
     for first, last in segments:
-        again = workshop.compose("over-again", lambda _table, _session: workshop.lake)
+        again = workshop.compose("over", lambda _table, _session: workshop.lake, (first, last))
         again.make_all(first, last)
         how = f"over its own rows from {first} to {last}"
         require_same(DAYS, workshop.lake, again.lake, everything, how)

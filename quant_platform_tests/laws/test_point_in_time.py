@@ -28,7 +28,7 @@ def nyse(workshop: Workshop) -> SessionCalendar:
 
 
 def days_of(workshop: Workshop) -> dict[str, list[date]]:
-    events = moments.truth(workshop.recipe.sleeves(workshop.folder), FIRST, LAST)
+    events = moments.truth(workshop.recipe.sleeves, FIRST, LAST)
     return moments.event_days(events, nyse(workshop))
 
 

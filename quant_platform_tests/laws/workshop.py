@@ -8,12 +8,11 @@ of the lake is absent or garbage.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +28,7 @@ from quant_platform.orchestration.graph import Graph, Overrides, build_graph, sl
 from quant_platform.orchestration.io import LakeIOManager
 from quant_platform.orchestration.making import make_range
 from quant_platform.orchestration.stage import Stage
+from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
 from quant_platform_tests.small_project import EVENING, small_settings
 
@@ -70,9 +70,14 @@ class Recipe:
     plant: Plant | None = None
     clock: Clock = lambda: EVENING
 
-    def sleeves(self, folder: Path) -> list[SleeveContext]:
-        """Resolve the sleeves, each with its source, altered or not."""
-        settings = small_settings(folder, **self.changes)
+    def settings(self, folder: Path) -> Settings:
+        """Settings of a workshop in a folder."""
+        return replace(_settings(*self.changes.items()), lake_root=folder / "lake")
+
+    @cached_property
+    def sleeves(self) -> list[SleeveContext]:
+        """The sleeves, each with its source, altered or not."""
+        settings = _settings(*self.changes.items())
         plain = sleeve_contexts(settings, Overrides(clock=self.clock))
         if self.alter is None:
             return list(plain)
@@ -81,12 +86,18 @@ class Recipe:
 
     def graph(self, folder: Path) -> Graph:
         """Build the graph for a folder."""
-        settings = small_settings(folder, **self.changes)
-        sources = {sleeve.sleeve.name: sleeve.source for sleeve in self.sleeves(folder)}
+        settings = self.settings(folder)
+        sources = {sleeve.sleeve.name: sleeve.source for sleeve in self.sleeves}
         plant, situation = self.plant, Situation(settings.lake_root, self.clock)
         stages = None if plant is None else lambda known: plant(known, situation)
         overrides = Overrides(sources if self.alter else None, stages, self.clock)
         return build_graph(settings, overrides)
+
+
+@cache
+def _settings(*changes: tuple[str, Any]) -> Settings:
+    """Shipped settings with changes; the folders in them are put in their place later."""
+    return small_settings(Path(), **dict(changes))
 
 
 @dataclass
@@ -170,17 +181,27 @@ class Workshop:
         """Sessions of a stage from one day to another, within its history."""
         return stage.calendar.between(max(first, stage.history_start), last)
 
-    def days(self, first: date, last: date) -> dict[str, list[date]]:
-        """Sessions of every table of the graph, and of the quarantines that the lake has."""
-        asked = {stage.table: self.sessions(stage, first, last) for stage in self.stages}
-        quarantines = {
-            name: asked[name.removeprefix("quarantine/")]
-            for name in self.lake.tables()
-            if name.startswith("quarantine/")
-        }
-        return asked | quarantines
+    @property
+    def tables(self) -> list[str]:
+        """Tables of the graph, and the quarantines that the lake has."""
+        made = [stage.table for stage in self.stages]
+        quarantines = (f"quarantine/{table}" for table in made)
+        return made + [name for name in quarantines if self.lake.layout(name).log.exists()]
 
-    def compose(self, name: str, pick: Pick, recipe: Recipe | None = None) -> Workshop:
+    def days(self, first: date, last: date) -> dict[str, list[date]]:
+        """Sessions of every table from one day to another."""
+        asked = {stage.table: self.sessions(stage, first, last) for stage in self.stages}
+        return {name: asked[name.removeprefix("quarantine/")] for name in self.tables}
+
+    def compose(
+        self,
+        name: str,
+        pick: Pick,
+        written: tuple[date, date],
+        *,
+        recipe: Recipe | None = None,
+        borrowed: Mapping[str, Lake] | None = None,
+    ) -> Workshop:
         """Open a new workshop whose lake is put together from partitions of others.
 
         Parameters
@@ -189,14 +210,22 @@ class Workshop:
             Folder of the new workshop, below this one's.
         pick
             Which lake each partition is taken from.
+        written
+            First and last day that will be made in it. Others are links to the lakes that they
+            come from.
         recipe
             What decides the new one; this one's recipe by default.
+        borrowed
+            Tables that will not be made, taken wholly from a lake.
         """
         folder = self.folder / "composed" / name
         shutil.rmtree(folder, ignore_errors=True)
         new = Workshop.open(folder, recipe or self.recipe)
-        for table in self.lake.tables():
-            _compose_table(new.lake, self.lake, table, pick)
+        for table in self.tables:
+            if borrowed and table in borrowed:
+                _borrow_table(new.lake, borrowed[table], table)
+            else:
+                _compose_table(new.lake, self.lake, table, pick, written)
         return new
 
     def before(self, day: date) -> Pick:
@@ -211,10 +240,13 @@ class Workshop:
             yield part[0], part[-1]
 
 
-def _compose_table(target: Lake, described: Lake, table: str, pick: Pick) -> None:
-    """Link the picked partitions of a table into another lake, with their provenance."""
+def _compose_table(
+    target: Lake, described: Lake, table: str, pick: Pick, written: tuple[date, date]
+) -> None:
+    """Put a table's partitions and their provenance into another lake."""
     layout = target.layout(table)
     layout.description.parent.mkdir(parents=True, exist_ok=True)
+    layout.log.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(described.layout(table).description, layout.description)
     entries = []
     for session in described.entries(table):
@@ -223,13 +255,26 @@ def _compose_table(target: Lake, described: Lake, table: str, pick: Pick) -> Non
         if lake is None or entry is None:
             continue
         part = _part(table, session, entry.schema_version, entry.verdict == "blocked")
-        source = f"{lake.root}/{part}"
-        if os.path.exists(source):  # noqa: PTH110 - thousands of paths, pathlib costs a second
-            os.makedirs(f"{target.root}/{part}".rpartition("/")[0], exist_ok=True)  # noqa: PTH103
-            os.link(source, f"{target.root}/{part}")
+        source, link = Path(f"{lake.root}/{part}"), Path(f"{target.root}/{part}")
+        if source.exists():
+            if written[0] <= session <= written[1]:
+                link.parent.mkdir(parents=True)
+                link.hardlink_to(source)
+            else:
+                link.parent.parent.mkdir(parents=True, exist_ok=True)
+                link.parent.symlink_to(source.parent)
         entries.append(entry)
-    layout.log.parent.mkdir(parents=True, exist_ok=True)
     target.log(table).append(entries)
+
+
+def _borrow_table(target: Lake, lake: Lake, table: str) -> None:
+    """Link a whole table of another lake."""
+    own, theirs = target.layout(table), lake.layout(table)
+    for link, folder in ((own.folder, theirs.folder),):
+        link.parent.parent.mkdir(parents=True, exist_ok=True)
+        link.parent.symlink_to(folder.parent)
+    own.log.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(theirs.log, own.log)
 
 
 @cache

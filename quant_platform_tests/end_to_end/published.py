@@ -1,0 +1,126 @@
+"""A source that publishes rows handed to it, so that a test says when each became known.
+
+The rows are bars of the embedded market without dirt; ``late``, ``corrected`` and ``garbled`` then
+do to them what markets and vendors do. Knowledge sessions follow from ``known_at`` and the calendar
+that is asked with, as they do for a real source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar, build_calendar, calendar_horizon
+from quant_platform.sources import (
+    BAR_SCHEMA,
+    SECURITY_SCHEMA,
+    Dirt,
+    SimulatedSleeve,
+    SimulatedSource,
+)
+from quant_platform_tests.small_project import EVENING
+
+NYSE = build_calendar("XNYS", horizon=calendar_horizon(EVENING), grace=timedelta(minutes=90))
+FIRST = date(2022, 1, 3)
+"""First session of history."""
+SECURITIES = tuple(f"instruments-{number:04d}" for number in range(8))
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """A `quant_platform.sources.Source` over fixed rows, by sleeve."""
+
+    rows: Mapping[str, pl.DataFrame]
+
+    @property
+    def name(self) -> str:
+        return "published"
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset({"bars"})
+
+    def bars(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        rows = self.rows.get(sleeve, pl.DataFrame(schema=BAR_SCHEMA))
+        known = calendar.knowledge_sessions(rows["known_at"])
+        return rows.filter(known.is_in(list(knowledge_sessions))).sort(
+            "known_at", "session", "security_id", maintain_order=True
+        )
+
+    def securities(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return pl.DataFrame(schema=SECURITY_SCHEMA)
+
+
+def clean_rows(last: date, sleeve: str = "instruments") -> pl.DataFrame:
+    """Bars of the embedded market from the start of history, each known on time."""
+    market = SimulatedSource(
+        seed=7,
+        start=date(2015, 1, 2),
+        sleeves=(SimulatedSleeve(sleeve, ("stock",), len(SECURITIES)),),
+        dirt=Dirt(),
+        lag=timedelta(minutes=30),
+    )
+    return market.bars(NYSE, sleeve, NYSE.between(FIRST, last))
+
+
+def published(rows: pl.DataFrame) -> dict[str, PublishedSource]:
+    """Sources of a project in which only NYSE stocks are delivered."""
+    source = PublishedSource({"instruments": rows})
+    return {"instruments": source, "crypto": source}
+
+
+def bar_of(session: date, *securities: str) -> pl.Expr:
+    """Rows that describe a session, of all securities unless some are named."""
+    chosen = pl.col("session") == session
+    return chosen & pl.col("security_id").is_in(list(securities)) if securities else chosen
+
+
+def known_in(session: date) -> pl.Expr:
+    """An instant shortly before a session's cutoff."""
+    instant = NYSE.cutoff(session) - timedelta(minutes=10)
+    return pl.lit(instant, pl.Datetime("us", "UTC"))
+
+
+def late(rows: pl.DataFrame, chosen: pl.Expr, knowledge_session: date) -> pl.DataFrame:
+    """Publish the chosen rows in a later session instead."""
+    return rows.with_columns(
+        known_at=pl.when(chosen).then(known_in(knowledge_session)).otherwise("known_at"),
+        known_at_basis=pl.when(chosen)
+        .then(pl.lit("observed", BAR_SCHEMA["known_at_basis"]))
+        .otherwise("known_at_basis"),
+    )
+
+
+def corrected(
+    rows: pl.DataFrame, chosen: pl.Expr, factor: float, knowledge_session: date
+) -> pl.DataFrame:
+    """Publish the chosen rows again in a later session, with other prices."""
+    again = late(rows.filter(chosen), pl.lit(True), knowledge_session).with_columns(
+        pl.col(name) * factor for name in _PRICES
+    )
+    return pl.concat([rows, again])
+
+
+def garbled(rows: pl.DataFrame, chosen: pl.Expr) -> pl.DataFrame:
+    """Make the chosen rows impossible: their high below their low."""
+    return rows.with_columns(
+        high=pl.when(chosen).then(pl.col("low") / 2).otherwise("high"),
+    )
+
+
+def known_by(rows: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
+    """Last version of each bar known at an instant, worked out without the lake."""
+    return (
+        rows.filter(pl.col("known_at") <= cutoff.astimezone(UTC))
+        .sort("known_at", maintain_order=True)
+        .unique(["security_id", "session"], keep="last", maintain_order=True)
+        .sort("security_id", "session")
+    )

@@ -1,0 +1,160 @@
+"""A required upstream session that is not there: who fails, who does not, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from dagster import DagsterEventType
+
+from quant_platform.errors import MissingUpstreamError
+from quant_platform.orchestration.making import make_range
+from quant_platform_tests.end_to_end.published import (
+    FIRST,
+    NYSE,
+    PublishedSource,
+    clean_rows,
+    published,
+)
+from quant_platform_tests.end_to_end.stories import attempt, materialised, story
+from quant_platform_tests.laws.workshop import Recipe, Workshop
+from quant_platform_tests.small_project import SmallProject
+
+Make = Callable[..., SmallProject]
+BARS, TREND, STATE = (
+    f"instruments/{kind}" for kind in ("bars", "features_trend", "features_state")
+)
+LAST = NYSE.offset(FIRST, 280)
+MISSING = NYSE.offset(FIRST, 12)
+FAR = NYSE.offset(MISSING, 252)
+"""The last session whose trend window holds the missing one."""
+DAYS = NYSE.between(FIRST, LAST)
+
+
+@pytest.fixture(scope="module")
+def rows() -> object:
+    return clean_rows(LAST)
+
+
+@pytest.fixture(scope="module")
+def with_a_hole(
+    tmp_path_factory: pytest.TempPathFactory, rows: object
+) -> Iterator[tuple[SmallProject, MissingUpstreamError]]:
+    """A range of features made over bars that lack one session, and the error of that run."""
+    project = SmallProject.create(tmp_path_factory.mktemp("hole"), sources=published(rows))
+    project.make([BARS], FIRST, NYSE.offset(MISSING, -1))
+    project.make([BARS], NYSE.offset(MISSING, 1), LAST)
+    error = attempt(project, [TREND, STATE], FIRST, LAST)
+    assert isinstance(error, MissingUpstreamError)
+    yield project, error
+    project.close()
+
+
+def test_the_error_names_the_table_and_the_session(
+    with_a_hole: tuple[SmallProject, MissingUpstreamError],
+) -> None:
+    _project, error = with_a_hole
+    assert f"{BARS} has no {MISSING}" in error.found
+    assert str(MISSING) in error.found
+    assert "quant backfill" in error.mend
+
+
+def test_it_is_not_retried(with_a_hole: tuple[SmallProject, MissingUpstreamError]) -> None:
+    project, _error = with_a_hole
+    newest = project.instance.get_runs(limit=1)[0]
+    failures = project.instance.all_logs(newest.run_id, {DagsterEventType.STEP_FAILURE})
+    told = [entry.get_dagster_event().step_failure_data.user_failure_data for entry in failures]
+    assert len(told) == 2
+    assert [failure.allow_retries for failure in told if failure] == [False, False]
+    assert not project.instance.all_logs(newest.run_id, {DagsterEventType.STEP_UP_FOR_RETRY})
+
+
+def test_sessions_that_do_not_depend_on_it_are_made(
+    with_a_hole: tuple[SmallProject, MissingUpstreamError],
+) -> None:
+    project, _error = with_a_hole
+    assert project.lake.sessions(TREND) == [d for d in DAYS if not MISSING <= d <= FAR]
+    # A carried state stands on every session before it, whatever its look-back.
+    assert project.lake.sessions(STATE) == [d for d in DAYS if d < MISSING]
+    for table in (BARS, TREND, STATE):
+        assert materialised(project, table) == project.lake.sessions(table)
+
+
+def test_single_days_make_and_refuse_the_same(
+    with_a_hole: tuple[SmallProject, MissingUpstreamError], rows: object, tmp_path: Path
+) -> None:
+    project, error = with_a_hole
+    recipe = Recipe(alter=lambda _source: PublishedSource({"instruments": rows}))
+    days = Workshop.open(tmp_path, recipe)
+    stages = {stage.table: stage for stage in days.stages}
+    for bars in ([d for d in DAYS if d < MISSING], [d for d in DAYS if d > MISSING]):
+        days.make(stages[BARS], bars)
+    around = NYSE.between(FIRST, NYSE.offset(MISSING, 2))
+    for table, sessions in (
+        (TREND, [*around[-6:], NYSE.offset(FAR, -1), FAR, *NYSE.window(LAST, 2, not_before=None)]),
+        (STATE, [*around, FAR, LAST]),
+    ):
+        for session in sessions:
+            days.make(stages[table], [session])
+            if session not in project.lake.entries(table):
+                with pytest.raises(MissingUpstreamError) as refused:
+                    make_range(
+                        stages[table], days.lake, {}, stages[table].range_of([session]), "run"
+                    )
+                if session == MISSING:
+                    assert refused.value.found.partition(": ")[2] == f"{BARS} has no {MISSING}"
+        assert story(days.lake, table) == story(project.lake, table, sessions)
+    assert error.found.startswith(f"{TREND} cannot be made for 253 sessions from {MISSING}")
+
+
+def test_one_run_of_a_single_day_fails_like_the_range(
+    with_a_hole: tuple[SmallProject, MissingUpstreamError],
+) -> None:
+    project, _error = with_a_hole
+    for table in (TREND, STATE):
+        error = attempt(project, [table], FAR, FAR)
+        assert isinstance(error, MissingUpstreamError)
+        assert FAR not in project.lake.sessions(table)
+        assert FAR not in materialised(project, table)
+
+
+def test_making_the_session_and_filling_equals_a_lake_without_the_hole(
+    small_project: Make, rows: object
+) -> None:
+    whole, mended = (small_project(name, sources=published(rows)) for name in ("whole", "mended"))
+    last = NYSE.offset(MISSING, 10)
+    whole.fill(FIRST, last)
+    mended.make([BARS], FIRST, NYSE.offset(MISSING, -1))
+    mended.make([BARS], NYSE.offset(MISSING, 1), last)
+    assert attempt(mended, [TREND, STATE], FIRST, last) is not None
+    mended.fill(FIRST, last)
+    for table in (BARS, TREND, STATE):
+        assert mended.hashes(table) == whole.hashes(table)
+        assert materialised(mended, table) == mended.lake.sessions(table)
+    assert mended.fill(FIRST, last).chunks == []
+
+
+def test_a_deleted_file_is_a_missing_session(small_project: Make, rows: object) -> None:
+    project = small_project(sources=published(rows))
+    last = NYSE.offset(MISSING, 5)
+    project.fill(FIRST, last)
+    before = {table: project.hashes(table) for table in (BARS, TREND, STATE)}
+    lost = project.lake.store(BARS).file_of(project.lake.provenance(BARS, MISSING))
+    lost.unlink()
+    error = attempt(project, [TREND], MISSING, last)
+    assert isinstance(error, MissingUpstreamError)
+    assert f"{BARS} has no {MISSING}" in error.found
+    assert project.fill(FIRST, last).done == 1
+    assert lost.exists()
+    assert {table: project.hashes(table) for table in before} == before
+
+
+def test_an_absent_session_before_history_is_no_missing_one(
+    small_project: Make, rows: object
+) -> None:
+    project = small_project(sources=published(rows))
+    project.make([BARS], FIRST, FIRST)
+    assert attempt(project, [TREND, STATE], FIRST, FIRST) is None
+    assert date(2021, 12, 31) < FIRST
