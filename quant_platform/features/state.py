@@ -3,10 +3,10 @@
 1. The state of the session before the range comes from the table itself; a range that begins with
    history begins with nothing.
 2. Sessions are taken in order. Bars known on time advance every security by one step.
-3. A late bar or a correction that arrives at session K changes the past. Its security is *replayed*:
-   its state goes back to the session before the changed one (stored, or computed earlier in this
-   range) and steps forward again over what is known at K. If a row known since then is missing from
-   that older state, the replay begins before that row too, until nothing is missing.
+3. A late bar or a correction that arrives at session K changes the past. Its security is
+   *replayed*: its state goes back to the session before the changed one (stored, or computed
+   earlier in this range) and steps forward again over what is known at K. If a row known since then
+   is missing from that older state, the replay begins before that row too, until none is.
 4. No replay reaches back ``replay_sessions`` or more. A late row that would need one is counted in
    ``revisions_missed`` and stays out of the state: said, not hidden.
 5. A security without a bar for ``FORGET_AFTER`` sessions is dropped.
@@ -174,7 +174,8 @@ class _Walk:
         before = calendar.sessions[first - 1] if first else None
         previous = frames["state"].filter(pl.col("session") == before).collect()
         securities = sorted({*bars["security_id"].unique(), *previous["security_id"]})
-        codes = pl.DataFrame({"security_id": securities}).with_row_index("column")
+        codes = pl.DataFrame({"security_id": securities}, schema={"security_id": pl.String})
+        codes = codes.with_row_index("column")
         ordinals = calendar.frame().select("session", "ordinal")
         placed = (
             bars.join(codes, on="security_id")

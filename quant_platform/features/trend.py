@@ -70,7 +70,7 @@ def trend_features(
 def _blocks(
     wanted: SessionRange, loaded: list[date], length: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield, per block, the rows where its sums begin, where its output begins and where it ends."""
+    """Yield, per block, the rows where its sums begin, its output begins, and it ends."""
     calendar = wanted.calendar
     row_of = {session: row for row, session in enumerate(loaded)}
     starts = sorted({calendar.block_start(session, length) for session in wanted.sessions})

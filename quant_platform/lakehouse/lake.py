@@ -11,18 +11,17 @@ count that calendar's sessions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 
-from quant_platform.calendars import SessionCalendar, build_calendar
+from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import ContractError, LakeError, LookAheadError
 from quant_platform.lakehouse.contracts import Contract
-from quant_platform.lakehouse.files import write_atomic
+from quant_platform.lakehouse.description import read_calendar, write_description
 from quant_platform.lakehouse.layout import TableLayout, table_names
 from quant_platform.lakehouse.provenance import Entry, ProvenanceLog, outcome_frame
 from quant_platform.lakehouse.store import PartitionStore, read_footer
@@ -196,59 +195,14 @@ class Lake:
     # -- what a table is ---------------------------------------------------------------------------
 
     def describe(self, table: str, calendar: SessionCalendar) -> None:
-        """Record a table's calendar and contract, once and again whenever they change.
-
-        Partitions of days on which the calendar has no session any more are withdrawn; what became
-        known on such a day belongs to the session after it.
-        """
-        layout = self.layout(table)
-        text = json.dumps(
-            {
-                "table": table,
-                "grain": layout.contract.grain,
-                "schema_version": layout.contract.version,
-                "calendar": calendar.code,
-                "grace_seconds": int(calendar.grace.total_seconds()),
-                "horizon": calendar.horizon.isoformat(),
-                "extra_holidays": [day.isoformat() for day in calendar.extra_holidays],
-                "extra_sessions": [day.isoformat() for day in calendar.extra_sessions],
-            },
-            indent=1,
-        )
-        try:
-            if layout.description.exists() and layout.description.read_text() == text:
-                return
-            # Before the new text stands: after a crash in between they are looked for again.
-            self._withdraw_closed(table, calendar)
-            layout.description.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(layout.description, text.encode())
-        except OSError as error:
-            raise LakeError(
-                f"{layout.description.parent} cannot be written ({error.strerror})",
-                expected="a writable lake",
-                mend="give this user the right to write there",
-            ) from error
-        self._calendars.pop(table, None)
+        """Record a table's calendar and contract, once and again whenever they change."""
+        if write_description(self.layout(table), calendar):
+            self._calendars.pop(table, None)
 
     def calendar(self, table: str) -> SessionCalendar:
         """Calendar that a table's sessions are counted in."""
         if table not in self._calendars:
-            path = self.layout(table).description
-            try:
-                record = json.loads(path.read_text())
-            except (OSError, ValueError) as error:
-                raise LakeError(
-                    f"table '{table}' is not in the lake at {self.root}",
-                    expected=f"one of {', '.join(self.tables()) or 'none yet'}",
-                    mend="run 'quant run' or 'quant backfill' to materialise it",
-                ) from error
-            self._calendars[table] = build_calendar(
-                record["calendar"],
-                horizon=date.fromisoformat(record["horizon"]),
-                grace=timedelta(seconds=record["grace_seconds"]),
-                extra_holidays=tuple(map(date.fromisoformat, record["extra_holidays"])),
-                extra_sessions=tuple(map(date.fromisoformat, record["extra_sessions"])),
-            )
+            self._calendars[table] = read_calendar(self.layout(table))
         return self._calendars[table]
 
     # -- reading -----------------------------------------------------------------------------------

@@ -2,16 +2,16 @@
 
 ::
 
-    <root>/<table>/v<schema>/<partition column>=YYYY-MM-DD/part.parquet  the current partition
-    <root>/<table>/table.json                                             calendar and contract
-    <root>/_blocked/<table>/v<schema>/…                                   withdrawn by a blocking rule
+    <root>/<table>/v<schema>/<partition column>=YYYY-MM-DD/part.parquet   current partition
+    <root>/<table>/table.json                                      calendar and contract
+    <root>/_blocked/<table>/v<schema>/…                            withdrawn by a blocking rule
     <root>/_superseded/<table>/v<schema>/…/<content hash>.parquet  replaced partitions
-    <root>/_provenance/<table>.jsonl                                       append-only log per table
-    <root>/_provenance/<table>.pending                                     sessions being written
-    <root>/_locks/…                                                        advisory locks
-    <root>/quarantine/<table>/…                                            rejected rows, a table too
-    <root>/ledger/<type>/…                                                 ledgers
-    <root>/catalog.duckdb                                                  views, opened read-only
+    <root>/_provenance/<table>.jsonl                               append-only log per table
+    <root>/_provenance/<table>.pending                             sessions being written
+    <root>/_locks/…                                                advisory locks
+    <root>/quarantine/<table>/…                                    rejected rows, a table as well
+    <root>/ledger/<type>/…                                         ledgers
+    <root>/catalog.duckdb                                          views, opened read-only
 
 Everything that is not a current partition starts with an underscore or has a name of its own, so
 that a glob over the version folders finds the current rows and nothing else.

@@ -33,7 +33,6 @@ from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.hygiene import Ingested
 from quant_platform.orchestration.stage import VERDICT, Stage
 
-
 TOLD_SESSIONS = 20
 """Failed sessions of a run that get an evaluation of their own; all of them are in the table."""
 
@@ -71,7 +70,7 @@ class Made:
         return [day for day, judged in self.judgements.items() if judged.verdict == "blocked"]
 
     def partition_evaluations(self) -> list[dg.AssetCheckEvaluation]:
-        """Evaluations of the failed sessions, the newest ones first, and of the latest session."""
+        """Evaluate the newest failed sessions, and the latest one, on their own."""
         newest = sorted(self.judgements, reverse=True)
         failed = [day for day in newest if self.judgements[day].verdict != "passed"]
         told = [*newest[:1], *(day for day in failed[:TOLD_SESSIONS] if day != newest[0])]

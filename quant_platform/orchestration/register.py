@@ -109,4 +109,4 @@ def _contract_section(contract: Contract) -> list[str]:
 
 if __name__ == "__main__":
     for written in write_reference(Path.cwd()):
-        print(written)  # noqa: T201 - the command's output
+        print(written)

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from quant_platform.cli.ledger import app
 from quant_platform.errors import LedgerError
-from quant_platform.lakehouse.ledger import Ledger
-from quant_platform.lakehouse.ledger_records import LedgerRecord, RecordType
+from quant_platform.lakehouse.ledgers.ledger import Ledger
+from quant_platform.lakehouse.ledgers.records import LedgerRecord, RecordType
 from quant_platform.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]

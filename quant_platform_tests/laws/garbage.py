@@ -16,6 +16,7 @@ from quant_platform.lakehouse.content import frame_hash
 from quant_platform.lakehouse.contracts import Contract
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import FOOTER_KEY
+from quant_platform.lakehouse.store import file_checksum
 
 
 def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
@@ -47,7 +48,9 @@ def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
             path = store.file_of(false)
             path.parent.mkdir(parents=True)
             part.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})
-            entries.append(replace(false, size=path.stat().st_size))
+            entries.append(
+                replace(false, size=path.stat().st_size, checksum=file_checksum(path))
+            )
         layout.log.parent.mkdir(parents=True, exist_ok=True)
         twin.log(table).append(entries)
     return twin

@@ -128,7 +128,9 @@ class Workshop:
         wanted = stage.range_of(list(sessions))
         asked = dg.PartitionKeyRange(wanted.first.isoformat(), wanted.last.isoformat())
         step = SimpleNamespace(
-            partition_key_range=asked, _metadata_accumulator=OutputMetadataAccumulator.empty()
+            partition_key_range=asked,
+            instance=SimpleNamespace(report_runless_asset_event=lambda _event: None),
+            _metadata_accumulator=OutputMetadataAccumulator.empty(),
         )
         output: Any = SimpleNamespace(
             step_context=step,
@@ -270,9 +272,9 @@ def _compose_table(
 def _borrow_table(target: Lake, lake: Lake, table: str) -> None:
     """Link a whole table of another lake."""
     own, theirs = target.layout(table), lake.layout(table)
-    for link, folder in ((own.folder, theirs.folder),):
-        link.parent.parent.mkdir(parents=True, exist_ok=True)
-        link.parent.symlink_to(folder.parent)
+    link = own.folder.parent
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(theirs.folder.parent)
     own.log.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(theirs.log, own.log)
 

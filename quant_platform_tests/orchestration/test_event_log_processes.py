@@ -1,4 +1,4 @@
-"""Four processes store thousands of partitions in one instance at once; nothing is lost or mixed up.
+"""Four processes store thousands of partitions in one instance at once; nothing is lost or mixed.
 
 The verifier reads the tables themselves: every tag and every latest pointer must join to an event
 of its own asset, and every event must be there once, in the index and in its run's shard. Two twins
@@ -8,10 +8,11 @@ planted wrong tag.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def partitions(writer: int, count: int) -> list[str]:
 
 
 def batches(writer: int, count: int) -> list[list[EventLogEntry]]:
-    """What one process stores: its own asset and one that all share, chunk by chunk."""
+    """Make what one process stores: its own asset and one that all share, chunk by chunk."""
     keys, made = partitions(writer, count), []
     for start in range(0, count, CHUNK):
         chunk = keys[start : start + CHUNK]
@@ -65,46 +66,55 @@ def write(folder: Path, writer: int, count: int) -> None:
     log.dispose()
 
 
+Event = tuple[int, str, str, str | None, str]
+"""Id, type, asset, partition and text of a stored event."""
+
+
 def verify(folder: Path, writers: int, count: int) -> None:
-    """Raise AssertionError unless every row of the index belongs where it points."""
-    stored = [
-        event for writer in range(writers) for batch in batches(writer, count) for event in batch
-    ]
-    expected = Counter(
-        (row.row.asset_key, row.row.partition, row.row.event) for row in read_batch(stored)
-    )
+    """Raise AssertionError unless every row is there once and belongs where it points."""
+    written = [batch for writer in range(writers) for batch in batches(writer, count)]
+    stored = [event for batch in written for event in batch]
     with closing(sqlite3.connect(folder / "index.db")) as index:
-        events = index.execute("select id, asset_key, partition, event from event_logs").fetchall()
-        batched = Counter(event[1:] for event in events if "single" not in event[1])
-        assert batched == expected
-        by_id = {event[0]: event for event in events}
-        tags = index.execute("select event_id, asset_key, value from asset_event_tags").fetchall()
-        assert len(tags) == sum("StepMaterializationData" in event[3] for event in events)
-        for event_id, asset_key, value in tags:
-            assert event_id in by_id, "a tag of no event"
-            _, owner, partition, _ = by_id[event_id]
-            assert asset_key == owner, "a tag on another asset's event"
-            if partition:
-                assert value == f"{AssetKey.from_db_string(owner).path[0]}/{partition}"
-        latest = index.execute("select asset_key, last_materialization from asset_keys").fetchall()
-        assert {key for key, _ in latest} == {event[1] for event in events}
-        for asset_key, text in latest:
-            record = deserialize_value(text, EventLogRecord)
-            own = [
-                event[0] for event in events if event[1] == asset_key and "planned" not in event[3]
-            ]
-            own = [event_id for event_id in own if "StepMaterializationData" in by_id[event_id][3]]
-            assert record.storage_id == max(own), "a latest pointer at an older event"
-            assert record.event_log_entry == deserialize_value(by_id[max(own)][3], EventLogEntry)
+        events = _events(index)
+        assert Counter(event[1:] for event in events if event[3]) == _expected(stored)
+        _verify_tags(index, {event[0]: event for event in events})
+        _verify_latest(index, events)
     for run_id in {event.run_id for event in stored}:
         with closing(sqlite3.connect(folder / f"{run_id}.db")) as shard:
-            in_shard = Counter(
-                shard.execute(
-                    "select asset_key, partition, event from event_logs where partition is not null"
-                ).fetchall()
-            )
-        own = read_batch([event for event in stored if event.run_id == run_id])
-        assert in_shard == Counter((r.row.asset_key, r.row.partition, r.row.event) for r in own)
+            in_shard = Counter(event[1:] for event in _events(shard) if event[3])
+        assert in_shard == _expected([event for event in stored if event.run_id == run_id])
+
+
+def _events(connection: sqlite3.Connection) -> list[Event]:
+    columns = "id, dagster_event_type, asset_key, partition, event"
+    return connection.execute(f"select {columns} from event_logs").fetchall()
+
+
+def _expected(stored: Sequence[EventLogEntry]) -> Counter[tuple[str, ...]]:
+    rows = [event.row for event in read_batch(stored)]
+    return Counter((r.dagster_event_type, r.asset_key, r.partition, r.event) for r in rows)
+
+
+def _verify_tags(index: sqlite3.Connection, events: Mapping[int, Event]) -> None:
+    tags = index.execute("select event_id, asset_key, value from asset_event_tags").fetchall()
+    assert len(tags) == sum(event[1] == "ASSET_MATERIALIZATION" for event in events.values())
+    for event_id, asset_key, value in tags:
+        assert event_id in events, "a tag of no event"
+        _, _, owner, partition, _ = events[event_id]
+        assert asset_key == owner, "a tag on another asset's event"
+        if partition:
+            assert value == f"{json.loads(owner)[0]}/{partition}", "a tag on another partition"
+
+
+def _verify_latest(index: sqlite3.Connection, events: Sequence[Event]) -> None:
+    last = {event[2]: event for event in sorted(events) if event[1] == "ASSET_MATERIALIZATION"}
+    latest = dict(index.execute("select asset_key, last_materialization from asset_keys"))
+    assert set(latest) == set(last)
+    for asset_key, text in latest.items():
+        record = deserialize_value(text, EventLogRecord)
+        event_id, _, _, _, event = last[asset_key]
+        assert record.storage_id == event_id, "a latest pointer at an older event"
+        assert record.event_log_entry == deserialize_value(event, EventLogEntry)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +161,15 @@ class IdsOutsideTheTransaction(BatchedSqliteEventLog):
 
 def test_ids_taken_outside_the_transaction_are_caught(tmp_path: Path) -> None:
     careless = IdsOutsideTheTransaction(str(tmp_path))
-    careless.meanwhile = lambda: write(tmp_path, 1, 4)
-    for batch in batches(0, 4):
+    for number, batch in enumerate(batches(0, 4)):
+        another_writes = number == 1
+        careless.meanwhile = lambda now=another_writes: write(tmp_path, 1, 4) if now else None
         careless.store_event_batch(batch)
-        careless.meanwhile = lambda: None
-    with pytest.raises(AssertionError, match="a tag on another asset's event"):
-        verify(tmp_path, 2, 4)
+    with (
+        closing(sqlite3.connect(tmp_path / "index.db")) as index,
+        pytest.raises(AssertionError, match="a tag on another asset's event"),
+    ):
+        _verify_tags(index, {event[0]: event for event in _events(index)})
     careless.dispose()
 
 

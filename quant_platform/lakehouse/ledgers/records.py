@@ -1,7 +1,8 @@
 """What a ledger line is: its fields, its one spelling, its hashes.
 
-A line is one JSON object in the canonical form of :mod:`~quant_platform.lakehouse.ledger_json`. One
-content has one spelling, so a line in any other spelling was altered.
+A line is one JSON object in the canonical form of
+:mod:`~quant_platform.lakehouse.ledgers.canonical`. One content has one spelling, so a line in any
+other spelling was altered.
 
 ===================  ===========================================================================
 ``seq``              position in the ledger, from 1 without gaps
@@ -32,7 +33,7 @@ from datetime import date, datetime
 from typing import Any, Literal, NoReturn, get_args
 
 from quant_platform.errors import LedgerError
-from quant_platform.lakehouse.ledger_json import canonical_json, moment_text, plain, text_hash
+from quant_platform.lakehouse.ledgers.canonical import canonical_json, moment_text, plain, text_hash
 
 RecordType = Literal["intent", "success", "error", "empty", "recovered"]
 SCHEMA_VERSION = 1

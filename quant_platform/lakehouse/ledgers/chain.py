@@ -26,9 +26,9 @@ from pathlib import Path
 
 from quant_platform.errors import LedgerError
 from quant_platform.lakehouse.files import file_errors, write_atomic
-from quant_platform.lakehouse.ledger_json import canonical_json
-from quant_platform.lakehouse.ledger_records import NO_HASH, LedgerLine
-from quant_platform.lakehouse.ledger_steps import Steps
+from quant_platform.lakehouse.ledgers.canonical import canonical_json
+from quant_platform.lakehouse.ledgers.records import NO_HASH, LedgerLine
+from quant_platform.lakehouse.ledgers.steps import Steps
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for other writers; an append takes milliseconds."""

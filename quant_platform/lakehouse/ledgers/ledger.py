@@ -7,7 +7,7 @@ takes these steps, one writer at a time:
 1. Take the ledger's lock. Set aside what a crash left of a last line, and say so in the chain.
 2. Read what other processes appended since; compare the end of the chain with ``HEAD``. If a crash
    kept the last append from moving ``HEAD``, move it; refuse to append to any other disagreement.
-3. Drop the records that the ledger already holds (:mod:`~quant_platform.lakehouse.ledger_steps`):
+3. Drop the records that the ledger already holds (:mod:`~quant_platform.lakehouse.ledgers.steps`):
    appending the same record again is no change, and a changed payload supersedes the line it
    replaces without touching it.
 4. Write all new lines with one durable write to the file of the UTC day, or to the latest file if
@@ -39,15 +39,15 @@ from quant_platform.lakehouse.files import (
     file_lock,
     set_aside_torn_tail,
 )
-from quant_platform.lakehouse.ledger_chain import LOCK_TIMEOUT, VERIFY, Chain, Head, LedgerFolder
-from quant_platform.lakehouse.ledger_json import canonical_json, plain
-from quant_platform.lakehouse.ledger_records import (
+from quant_platform.lakehouse.ledgers.canonical import canonical_json, plain
+from quant_platform.lakehouse.ledgers.chain import LOCK_TIMEOUT, VERIFY, Chain, Head, LedgerFolder
+from quant_platform.lakehouse.ledgers.records import (
     CheckedRecord,
     LedgerLine,
     LedgerRecord,
     checked,
 )
-from quant_platform.lakehouse.ledger_verify import VerifyReport, verify_folder
+from quant_platform.lakehouse.ledgers.verification import VerifyReport, verify_folder
 
 LEDGER_TYPES = (
     *("decisions", "selection", "optimisation", "meta"),
@@ -183,7 +183,7 @@ class Ledger:
         Parameters
         ----------
         session, action, content_hash, run_id
-            As for :class:`~quant_platform.lakehouse.ledger_records.LedgerRecord`.
+            As for :class:`~quant_platform.lakehouse.ledgers.records.LedgerRecord`.
         payload
             What the intent says.
 

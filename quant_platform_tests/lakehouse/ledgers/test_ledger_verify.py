@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.errors import LedgerError
-from quant_platform.lakehouse.ledger import Ledger, verify_ledgers
-from quant_platform.lakehouse.ledger_chain import Head, LedgerFolder
-from quant_platform.lakehouse.ledger_records import (
+from quant_platform.lakehouse.ledgers.chain import Head, LedgerFolder
+from quant_platform.lakehouse.ledgers.ledger import Ledger, verify_ledgers
+from quant_platform.lakehouse.ledgers.records import (
     LedgerLine,
     LedgerRecord,
     RecordType,

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant_platform.lakehouse.ledger import Ledger
-from quant_platform.lakehouse.ledger_records import LedgerRecord
+from quant_platform.lakehouse.ledgers.ledger import Ledger
+from quant_platform.lakehouse.ledgers.records import LedgerRecord
 
 SESSION = date(2024, 3, 1)
 TORN_OR_OPEN = {"torn line", "orphan"}

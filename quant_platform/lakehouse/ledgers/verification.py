@@ -6,8 +6,8 @@
    its ``prev_hash`` with the line before (``missing start``, ``gap``, ``order``, ``broken link``).
    A file that ends within a line has a ``torn line``; a line written later than the day of its file
    is ``misfiled``, and a file that is none of the ledger's is ``foreign``.
-3. Ask :mod:`~quant_platform.lakehouse.ledger_steps` what each line means: one that says nothing new
-   is ``doubled``, one that replaces another line than it says has ``supersedes`` wrong. This needs
+3. Ask :mod:`~quant_platform.lakehouse.ledgers.steps` what each line means: one that says nothing
+   new is ``doubled``, one that replaces another line than it says has ``supersedes`` wrong. This needs
    all earlier lines, so it ends where the chain first breaks.
 4. Compare the end of the chain with ``HEAD`` (``head``), which sees lines cut off the end
    (``truncated``), and list the intents without outcome (``orphan``).
@@ -25,9 +25,9 @@ from typing import Literal
 
 from quant_platform.errors import LedgerError
 from quant_platform.lakehouse.files import file_errors, file_lock
-from quant_platform.lakehouse.ledger_chain import LOCK_TIMEOUT, Head, LedgerFolder, Tail, day_of
-from quant_platform.lakehouse.ledger_records import LedgerLine
-from quant_platform.lakehouse.ledger_steps import Steps
+from quant_platform.lakehouse.ledgers.chain import LOCK_TIMEOUT, Head, LedgerFolder, Tail, day_of
+from quant_platform.lakehouse.ledgers.records import LedgerLine
+from quant_platform.lakehouse.ledgers.steps import Steps
 
 ProblemKind = Literal[
     "altered",

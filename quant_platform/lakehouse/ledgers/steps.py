@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quant_platform.lakehouse.ledger_records import LedgerLine, RecordType
+from quant_platform.lakehouse.ledgers.records import LedgerLine, RecordType
 
 _DONE = ("success", "empty")
 

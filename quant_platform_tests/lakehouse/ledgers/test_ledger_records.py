@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.errors import LedgerError
-from quant_platform.lakehouse.ledger_json import canonical_json, plain
-from quant_platform.lakehouse.ledger_records import (
+from quant_platform.lakehouse.ledgers.canonical import canonical_json, plain
+from quant_platform.lakehouse.ledgers.records import (
     NO_HASH,
     LedgerLine,
     LedgerRecord,
