@@ -68,9 +68,8 @@ class SmallProject:
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
         graph = build_graph(settings, Overrides(sources, stages, clock))
-        return cls(
-            settings, graph, Lake.create(settings.lake_root, clock=clock), open_instance(settings)
-        )
+        Lake.create(settings.lake_root, clock=clock)
+        return cls(settings, graph, graph.lake, open_instance(settings))
 
     def close(self) -> None:
         """Release the instance's connections."""

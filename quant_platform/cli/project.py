@@ -34,8 +34,8 @@ class Project:
                 mend="restore the shipped instruments.yaml and crypto.yaml",
             )
         graph = build_graph(settings)
-        lake = Lake.create(settings.lake_root)
-        return cls(settings, graph, lake, open_instance(settings))
+        Lake.create(settings.lake_root)
+        return cls(settings, graph, graph.lake, open_instance(settings))
 
     def latest(self, jobs: list[str]) -> date:
         """Last session, of any of the jobs' calendars, whose cutoff has passed."""

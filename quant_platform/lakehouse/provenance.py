@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from pydantic_core import from_json
 
 from quant_platform.errors import LakeError
 from quant_platform.lakehouse.files import (
@@ -28,6 +29,8 @@ from quant_platform.lakehouse.rules import OUTCOME_SCHEMA
 
 Verdict = Literal["passed", "warned", "blocked"]
 FOOTER_KEY = "quant_platform"
+_SESSION = slice(0, len('{"session":"YYYY-MM-DD"'))
+"""Where a line says its session."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,18 @@ class Entry:
         )
 
     def to_json(self) -> str:
-        """One line of the log, or the footer's value."""
-        record = vars(self) | {"session": self.session.isoformat(), "stamp": vars(self.stamp)}
-        return json.dumps(record, sort_keys=True, separators=(",", ":"))
+        """One line of the log, or the footer's value; the session always comes first."""
+        record = {
+            "session": self.session.isoformat(),
+            **{name: value for name, value in vars(self).items() if name != "session"},
+            "stamp": vars(self.stamp),
+        }
+        return json.dumps(record, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Entry:
         """Read one line of the log, or a footer's value."""
-        record = json.loads(text)
+        record = from_json(text)
         record["session"] = date.fromisoformat(record["session"])
         record["stamp"] = Stamp(**record["stamp"])
         record["outcomes"] = tuple(record["outcomes"])
@@ -128,7 +135,12 @@ class ProvenanceLog:
                 stream.seek(self._read_to)
                 fresh = stream.read()
             whole = fresh[: fresh.rfind(b"\n") + 1]
-            for number, line in enumerate(whole.splitlines(), start=1):
+            # Only the last line of a session counts; the others need not be understood.
+            newest = {
+                line[_SESSION]: (number, line)
+                for number, line in enumerate(whole.splitlines(), start=1)
+            }
+            for number, line in newest.values():
                 entry = self._parse(line, number)
                 self._entries[entry.session] = entry
             self._read_to += len(whole)

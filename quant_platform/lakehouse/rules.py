@@ -129,9 +129,9 @@ def none_lost() -> Rule:
     return Rule(
         "none_lost",
         "blocking",
-        pl.when(pl.col("previous_rows").is_null())
-        .then(1.0)
-        .otherwise(pl.col("rows") / pl.max_horizontal("previous_rows", pl.lit(1))),
+        pl.when(pl.col("previous_rows") > 0)
+        .then(pl.col("rows") / pl.col("previous_rows"))
+        .otherwise(1.0),
         0.5,
         "at_least",
     )

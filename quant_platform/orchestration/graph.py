@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -61,6 +62,11 @@ class Graph:
     stages: tuple[Stage, ...]
     clock: Callable[[], datetime]
 
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake of the settings; its folder need not exist yet."""
+        return Lake(self.settings.lake_root, self.clock)
+
     @property
     def jobs(self) -> dict[str, list[Stage]]:
         """Stages by the job that runs them."""
@@ -72,7 +78,7 @@ class Graph:
 
     def definitions(self) -> dg.Definitions:
         """Dagster definitions of the graph."""
-        lake = Lake(self.settings.lake_root, self.clock)
+        lake = self.lake
 
         def make(
             context: dg.AssetExecutionContext, stage: Stage, frames: Mapping[str, pl.LazyFrame]

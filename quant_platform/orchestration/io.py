@@ -25,6 +25,7 @@ from dagster._core.execution.context.metadata_logging import (
 
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.store import Judgement, WriteReport
+from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.orchestration.failures import typed_failures
 from quant_platform.orchestration.making import Made, missing_error
 from quant_platform.orchestration.stage import Stage
@@ -52,27 +53,34 @@ class LakeIOManager(dg.IOManager):
         window = stage.windows[str(meaning["window"])]
         with typed_failures():
             wanted = stage.range_of(requested_sessions(context.step_context, stage))
-            present = self.lake.present(window.table, wanted.loaded(window))
-            self.lake.verify(window.table, present)
-            return self.lake.scan(window.table, present)
+            return self.read(window, wanted)
+
+    def read(self, window: Window, wanted: SessionRange) -> pl.LazyFrame:
+        """Rows of a window for the sessions of a range, after a look at the bytes of its files."""
+        present = self.lake.present(window.table, wanted.loaded(window))
+        self.lake.verify(window.table, present)
+        return self.lake.scan(window.table, present)
 
     def handle_output(self, context: dg.OutputContext, obj: Made) -> None:
         """Store a made range; fail afterwards if some of its sessions lacked an input."""
         stage = obj.stage
         with typed_failures():
-            # The rejected rows first: once the table has its sessions nobody asks for them again.
-            self._quarantine(obj)
-            self.lake.describe(stage.table, stage.calendar)
-            report = self.lake.store(stage.table).write(obj.frame, obj.judgements, obj.stamp)
+            report = self.store(obj)
             if obj.missing:
                 for session in obj.judgements:
                     context.log_event(
                         dg.AssetMaterialization(stage.key, partition=session.isoformat())
                     )
                 raise missing_error(stage, obj.missing)
-        for evaluation in obj.partition_evaluations():
-            context.step_context.instance.report_runless_asset_event(evaluation)
+        _evaluate(context, obj)
         _tell(context, stage, report)
+
+    def store(self, made: Made) -> WriteReport:
+        """Store a made range and the rows that it rejected."""
+        # The rejected rows first: once the table has its sessions nobody asks for them again.
+        self._quarantine(made)
+        self.lake.describe(made.stage.table, made.stage.calendar)
+        return self.lake.store(made.stage.table).write(made.frame, made.judgements, made.stamp)
 
     def _quarantine(self, made: Made) -> None:
         """File the rejected rows; sessions that had some before and have none now become empty."""
@@ -105,6 +113,21 @@ def requested_sessions(context: Any, stage: Stage) -> list[date]:
     asked = context.partition_key_range
     first, last = date.fromisoformat(asked.start), date.fromisoformat(asked.end)
     return stage.calendar.between(first, last)
+
+
+def _evaluate(context: dg.OutputContext, made: Made) -> None:
+    """Report the evaluations of single sessions as events of this run.
+
+    Dagster keeps one runless evaluation per check and partition, and refuses the second.
+    """
+    step = context.step_context
+    for evaluation in made.partition_evaluations():
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+            event_specific_data=evaluation,
+            job_name=step.job_name,
+        )
+        step.instance.report_dagster_event(event, run_id=step.run_id)
 
 
 def _tell(context: dg.OutputContext, stage: Stage, report: WriteReport) -> None:

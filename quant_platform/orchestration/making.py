@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,7 @@ import polars as pl
 
 from quant_platform.errors import MissingUpstreamError
 from quant_platform.lakehouse.code_version import git_sha
-from quant_platform.lakehouse.content import partition_hashes
+from quant_platform.lakehouse.content import frame_hash, partition_hashes
 from quant_platform.lakehouse.inputs import Readiness, input_hashes, readiness
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Stamp, Verdict
@@ -167,7 +168,8 @@ def make_range(
         frame = frame.filter(~pl.col(partition).is_in(stopped))
     content: dict[date, str] | None = None
     if any(window.own for window in stage.windows.values()):
-        content = partition_hashes(frame, stage.contract.key, partition)
+        content = dict.fromkeys(makeable, frame_hash(stage.contract.empty(), stage.contract.key))
+        content |= partition_hashes(frame, stage.contract.key, partition)
         content |= {day: "blocked" for day, verdict in verdicts.items() if verdict == "blocked"}
     hashes = input_hashes(lake, stage.windows, wanted, content)
     return Made(
@@ -181,7 +183,7 @@ def make_range(
             run_id=run_id,
             code_version=stage.code_version,
             config_hash=stage.config_hash,
-            git_sha=git_sha(lake.root.parent),
+            git_sha=git_sha(Path(__file__).parent),
             written_at=lake.clock().astimezone(UTC).isoformat(),
         ),
         ready.missing,

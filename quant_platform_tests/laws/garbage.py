@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quant_platform.lakehouse.content import frame_hash
+from quant_platform.lakehouse.content import frame_hash, sorted_partitions
 from quant_platform.lakehouse.contracts import Contract
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import FOOTER_KEY
@@ -41,10 +41,14 @@ def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
         files = [lake.store(table).file_of(entry) for entry in known.values()]
         rows = pl.scan_parquet(files, hive_partitioning=False).collect()
         spoilt = garbled(rows, contract)
-        parts = spoilt.partition_by(contract.partition, as_dict=True)
+        parts = {
+            session: (content, part)
+            for session, content, part in sorted_partitions(spoilt, contract.key, contract.partition)
+        }
+        nothing = frame_hash(contract.empty(), contract.key), contract.empty()
         for session, entry in known.items():
-            part = parts.get((session,), spoilt.head(0))
-            false = replace(entry, content_hash=frame_hash(part, contract.key), note="garbage")
+            content, part = parts.get(session, nothing)
+            false = replace(entry, content_hash=content, note="garbage")
             path = store.file_of(false)
             path.parent.mkdir(parents=True)
             part.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache, cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-import dagster as dg
-from dagster._core.execution.context.metadata_logging import OutputMetadataAccumulator
 
 from quant_platform.errors import MissingUpstreamError
 from quant_platform.lakehouse.lake import Lake
@@ -32,6 +29,7 @@ from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
 from quant_platform_tests.small_project import EVENING, small_settings
 
+RUN = "law"
 Clock = Callable[[], datetime]
 
 
@@ -126,29 +124,9 @@ class Workshop:
     def make(self, stage: Stage, sessions: Sequence[date]) -> None:
         """Make a range of one table, current or not; sessions without their inputs stay unmade."""
         wanted = stage.range_of(list(sessions))
-        asked = dg.PartitionKeyRange(wanted.first.isoformat(), wanted.last.isoformat())
-        step = SimpleNamespace(
-            partition_key_range=asked,
-            instance=SimpleNamespace(report_runless_asset_event=lambda _event: None),
-            _metadata_accumulator=OutputMetadataAccumulator.empty(),
-        )
-        output: Any = SimpleNamespace(
-            step_context=step,
-            log=SimpleNamespace(info=lambda _text: None),
-            log_event=lambda _event: None,
-        )
-        frames = {}
-        for name in stage.windows:
-            meaning = {"consumer": stage.table, "window": name}
-            context: Any = SimpleNamespace(step_context=step, definition_metadata=meaning)
-            frames[name] = self.io.load_input(context)
-        try:
-            self.io.handle_output(output, make_range(stage, self.lake, frames, wanted, "law"))
-        except MissingUpstreamError:
-            return
-        except dg.Failure as failure:
-            if not isinstance(failure.__cause__, MissingUpstreamError):
-                raise
+        frames = {name: self.io.read(window, wanted) for name, window in stage.windows.items()}
+        with suppress(MissingUpstreamError):
+            self.io.store(make_range(stage, self.lake, frames, wanted, RUN))
 
     def make_all(
         self,

@@ -346,13 +346,17 @@ def _play(home: Path, storage: str, batch_size: int) -> Told:
     return told
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
-    folder = tmp_path_factory.mktemp("homes")
+def play_both(folder: Path) -> dict[str, Told]:
+    """Play the history on stock storage and on ours, and return what each of them told."""
     return {
         "stock": _play(folder / "stock", "", 0),
         "batched": _play(folder / "batched", _BATCHED, EVENT_BATCH_SIZE),
     }
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    return play_both(tmp_path_factory.mktemp("homes"))
 
 
 @pytest.mark.parametrize("chapter", [chapter.__name__ for chapter in ASKED_AFTER])
