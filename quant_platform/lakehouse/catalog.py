@@ -13,12 +13,16 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from quant_platform.errors import LakeError
+from quant_platform.lakehouse.contracts import Contract
 from quant_platform.lakehouse.files import file_errors, file_lock
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.layout import PART, TableLayout
@@ -37,6 +41,7 @@ _ENTRY = {
     "size": "BIGINT",
     "verdict": "VARCHAR",
     "note": "VARCHAR",
+    "checksum": "VARCHAR",
     "stamp": "STRUCT(run_id VARCHAR, code_version VARCHAR, config_hash VARCHAR, "
     "git_sha VARCHAR, written_at VARCHAR)",
     "outcomes": _OUTCOMES,
@@ -97,9 +102,15 @@ def query_catalog(lake: Lake, query: str) -> pl.DataFrame:
     """
     path = refresh_catalog(lake)
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            return pl.DataFrame(pl.from_arrow(connection.sql(query).to_arrow_table()))
-    except duckdb.Error as error:
+        with _opened(path) as connection:
+            found = connection.sql(query)
+            # A comment or a setting has no result.
+            return (
+                pl.DataFrame()
+                if found is None
+                else pl.DataFrame(pl.from_arrow(found.to_arrow_table()))
+            )
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise LakeError(
             f"the query cannot be run ({_first_line(error)})",
             expected="SQL of DuckDB over the lake's views",
@@ -107,10 +118,23 @@ def query_catalog(lake: Lake, query: str) -> pl.DataFrame:
         ) from error
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Attach the catalog, read-only, to a database of this call's own.
+
+    DuckDB shares one database among a process's connections to a path: opened directly, a catalog
+    that a notebook has held since before the last swap would still be the old one.
+    """
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH {_quoted(str(path))} AS lake (READ_ONLY)")
+        connection.execute("USE lake")
+        yield connection
+
+
 def _fingerprint(path: Path) -> str | None:
     """Statements that an existing catalog was built from."""
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with _opened(path) as connection:
             row = connection.execute("SELECT statements FROM meta_data.built_from").fetchone()
     except duckdb.Error:
         return None
@@ -141,17 +165,19 @@ def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
     """Return the views of one table, with the contract's comments."""
     contract = layout.contract
     globs = [
-        str(folder / "*" / PART)
+        f"{_escaped(folder)}/*/{PART}"
         for folder in sorted((layout.root / layout.table).glob("v*"))
         if any(folder.glob(f"*/{PART}"))
     ]
+    selected = []
+    if globs != [f"{_escaped(layout.folder)}/*/{PART}"]:
+        # No file, or files of an older version: the contract's columns are there all the same.
+        selected.append(f"SELECT {_typed_nulls(contract)} WHERE false")
     if globs:
         files = ", ".join(_quoted(glob) for glob in globs)
         source = f"read_parquet([{files}], hive_partitioning=false, union_by_name=true)"
-        body = f"SELECT * FROM {source}"
-    else:
-        nothing = ", ".join(f'NULL AS "{name}"' for name in contract.columns)
-        body = f"SELECT {nothing} WHERE false"
+        selected.append(f"SELECT * FROM {source}")
+    body = " UNION ALL BY NAME ".join(selected)
     if contract.external:
         identity = ", ".join(f'"{n}"' for n in contract.key if n != "known_at")
         order = '"known_at"' if "known_at" in contract.columns else f'"{contract.partition}"'
@@ -174,29 +200,45 @@ def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
 def _log_views(layout: TableLayout, name: str) -> list[str]:
     """Return the views of a provenance log: each session's last entry, and its outcomes."""
     columns = ", ".join(f"{key}: {_quoted(kind)}" for key, kind in _ENTRY.items())
-    source = (
-        f"read_json({_quoted(str(layout.log))}, format='newline_delimited', columns={{{columns}}})"
+    # The last line of a session counts, and a line that a crash cut short does not.
+    last = (
+        "(SELECT *, row_number() OVER () AS line FROM "
+        f"read_json({_quoted(_escaped(layout.log))}, format='newline_delimited', "
+        f"columns={{{columns}}}, ignore_errors=true)) WHERE session IS NOT NULL "
+        "QUALIFY row_number() OVER (PARTITION BY session ORDER BY line DESC) = 1"
     )
     provenance = f'"provenance"."{name}"'
     checks = f'"checks"."{name}"'
     return [
         f"CREATE VIEW {provenance} AS SELECT session, verdict, rows, content_hash, input_hash, "
-        f"schema_version, size, unnest(stamp), note FROM {source} "
-        "QUALIFY row_number() OVER (PARTITION BY session ORDER BY stamp.written_at DESC) = 1",
+        f"schema_version, size, checksum, unnest(stamp), note FROM {last}",
         f"COMMENT ON VIEW {provenance} IS {_quoted('what made each partition of ' + layout.table)}",
         f"CREATE VIEW {checks} AS SELECT session, unnest(outcome) FROM (SELECT session, "
-        f"unnest(outcomes) AS outcome FROM (SELECT * FROM {source} QUALIFY row_number() OVER "
-        "(PARTITION BY session ORDER BY stamp.written_at DESC) = 1))",
+        f"unnest(outcomes) AS outcome FROM (SELECT * FROM {last}))",
         f"COMMENT ON VIEW {checks} IS {_quoted('outcomes of the rules of ' + layout.table)}",
     ]
 
 
 def _ledger_view(root: Path, name: str) -> str:
-    glob = _quoted(str(root / "ledger" / name / "*.jsonl"))
+    glob = _quoted(f"{_escaped(root / 'ledger' / name)}/*.jsonl")
     return (
         f'CREATE VIEW "ledger"."{name}" AS SELECT * FROM read_json_auto({glob}, '
         "format='newline_delimited', union_by_name=true, maximum_depth=1)"
     )
+
+
+def _typed_nulls(contract: Contract) -> str:
+    """Select a null of each column's own type, so that a query over no rows still compiles."""
+    columns = duckdb.from_arrow(contract.empty().to_arrow())
+    return ", ".join(
+        f'CAST(NULL AS {kind}) AS "{name}"'
+        for name, kind in zip(columns.columns, columns.types, strict=True)
+    )
+
+
+def _escaped(path: Path) -> str:
+    """Path as a pattern that matches nothing else."""
+    return re.sub(r"[*?[]", r"[\g<0>]", str(path))
 
 
 def _quoted(text: str) -> str:

@@ -226,18 +226,14 @@ class Lake:
         """
         layout = self.layout(table)
         entries = self.log(table).latest()
-        wanted = (
-            sorted(entries) if sessions is None else [day for day in sessions if day in entries]
-        )
+        wanted = sorted(entries.keys() if sessions is None else entries.keys() & set(sessions))
         files: dict[int, list[Path]] = {}
         for session in wanted:
             entry = entries[session]
             if entry.verdict != "blocked" and entry.rows:
                 files.setdefault(entry.schema_version, []).append(self._checked(table, entry))
         frames = [
-            self._upgraded(
-                layout.contract, version, pl.scan_parquet(paths, hive_partitioning=False)
-            )
+            self._upgraded(layout.contract, version, _rows_of(paths))
             for version, paths in sorted(files.items())
         ]
         return pl.concat(frames) if frames else layout.contract.empty().lazy()
@@ -290,7 +286,7 @@ class Lake:
                 mend="ask as of the later session",
             )
         contract = self.layout(table).contract
-        if not contract.external:
+        if "known_at" not in contract.columns:
             return self.scan(table, asked)
         earliest = min(asked, default=session)
         known = [day for day in self.sessions(table) if earliest <= day <= session]
@@ -370,10 +366,14 @@ class Lake:
                 expected="the file that the provenance log names",
                 mend=f"run 'quant backfill --from {entry.session} --to {entry.session}'",
             ) from None
-        if size != entry.size and read_footer(path).session != entry.session:
+        if size == entry.size:
+            return path
+        # A writer gives a file its name before it writes the log's line: it may be newer than that.
+        held = read_footer(path)
+        if (held.table, held.session) != (entry.table, entry.session):
             raise LakeError(
-                f"{path} holds another session than its folder says",
-                expected=f"session {entry.session}",
+                f"{path} holds {held.table} of {held.session}",
+                expected=f"{entry.table} of {entry.session}",
                 mend="delete it and run 'quant backfill' over its session",
             )
         return path
@@ -398,6 +398,11 @@ class Lake:
             expected=f"a materialised session ({cover})",
             mend="run 'quant backfill' over it",
         )
+
+
+def _rows_of(paths: list[Path]) -> pl.LazyFrame:
+    """Rows of files, their names taken as they are: a folder above them may be called ``[x]``."""
+    return pl.scan_parquet(paths, hive_partitioning=False, glob=False)
 
 
 def latest_known(rows: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:

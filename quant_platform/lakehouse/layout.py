@@ -28,7 +28,7 @@ from quant_platform.errors import LakeError
 from quant_platform.lakehouse.contracts import Contract, contract_of
 
 PART = "part.parquet"
-RESERVED = ("ledger", "reports")
+DESCRIPTION = "table.json"
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,21 @@ class TableLayout:
     @property
     def description(self) -> Path:
         """What the table is: calendar, contract, grain."""
-        return self.root / self.table / "table.json"
+        return self.root / self.table / DESCRIPTION
 
 
 def table_names(root: Path) -> Iterator[str]:
     """Names of the tables that a lake holds, in order."""
-    for found in sorted(root.glob("**/table.json")):
-        name = found.parent.relative_to(root).as_posix()
-        if not name.startswith("_"):
+    yield from _names_below(root, "")
+
+
+def _names_below(folder: Path, prefix: str) -> Iterator[str]:
+    """Names of the tables below a folder; a table's own thousands of folders are not entered."""
+    for child in sorted(folder.iterdir()):
+        if child.name.startswith(("_", ".")) or not child.is_dir():
+            continue
+        name = f"{prefix}{child.name}"
+        if (child / DESCRIPTION).is_file():
             yield name
+        else:
+            yield from _names_below(child, f"{name}/")

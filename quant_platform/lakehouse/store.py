@@ -71,6 +71,15 @@ class WriteReport:
     entries: dict[date, Entry] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """A partition about to be written, and the entry of the one that it replaces."""
+
+    entry: Entry
+    rows: pl.DataFrame
+    known: Entry | None
+
+
 class PartitionStore:
     """Writer of one table.
 
@@ -117,7 +126,7 @@ class PartitionStore:
         report = WriteReport(self.layout.table)
         with self._writing():
             known = self.log.latest()
-            drafts: list[tuple[Entry, pl.DataFrame]] = []
+            drafts: list[_Draft] = []
             for session, judgement in judgements.items():
                 content, rows = slices.get(session, (nothing, empty))
                 entry = Entry(
@@ -217,7 +226,7 @@ class PartitionStore:
         entry: Entry,
         rows: pl.DataFrame,
         known: Entry | None,
-        drafts: list[tuple[Entry, pl.DataFrame]],
+        drafts: list[_Draft],
         report: WriteReport,
     ) -> None:
         """Decide whether a partition is unchanged, confirmed or to be written."""
@@ -228,7 +237,7 @@ class PartitionStore:
             and self.sound(known)
         )
         if known is None or not same_content:
-            drafts.append((entry, rows))
+            drafts.append(_Draft(entry, rows, known))
             return
         kept = replace(entry, size=known.size, checksum=known.checksum)
         report.entries[entry.session] = kept
@@ -237,50 +246,62 @@ class PartitionStore:
         )
         (report.unchanged if same_story else report.confirmed).append(entry.session)
 
-    def _replace(self, drafts: list[tuple[Entry, pl.DataFrame]], report: WriteReport) -> None:
+    def _replace(self, drafts: list[_Draft], report: WriteReport) -> None:
         """Write the changed partitions."""
         if not drafts:
             return
-        names = "\n".join(entry.session.isoformat() for entry, _ in drafts)
+        names = "\n".join(draft.entry.session.isoformat() for draft in drafts)
         write_atomic(self.layout.pending, names.encode())
         with ThreadPoolExecutor(WRITERS) as pool:
-            for entry in pool.map(lambda draft: self._write_part(*draft), drafts):
+            for entry in pool.map(self._write_part, drafts):
                 report.written.append(entry.session)
                 report.entries[entry.session] = entry
-        for folder in {self.file_of(entry).parent.parent for entry, _ in drafts}:
+        for folder in {self.file_of(draft.entry).parent.parent for draft in drafts}:
             _sync_folder(folder)
 
-    def _write_part(self, entry: Entry, rows: pl.DataFrame) -> Entry:
+    def _write_part(self, draft: _Draft) -> Entry:
         """Write one file beside its final name, then give it that name."""
+        entry = draft.entry
         target = self.file_of(entry)
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
         encoded = io.BytesIO()
-        rows.write_parquet(encoded, metadata={FOOTER_KEY: entry.to_json()})
+        draft.rows.write_parquet(encoded, metadata={FOOTER_KEY: entry.to_json()})
         content = encoded.getbuffer()
-        with draft.open("wb") as stream:
+        with beside.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        former = [self.layout.part(entry.session), self.layout.blocked(entry.session)]
+        former = self._places(entry.session, draft.known)
         for old in former:
-            self._shelve(old, entry)
-        draft.replace(target)
+            self._shelve(old, draft)
+        beside.replace(target)
         _sync_folder(target.parent)
         for old in former:
             if old != target:
                 old.unlink(missing_ok=True)
         return replace(entry, size=len(content), checksum=hashlib.sha256(content).hexdigest())
 
-    def _shelve(self, old: Path, entry: Entry) -> None:
-        """Give a file about to be replaced a second name among the superseded."""
+    def _places(self, session: date, known: Entry | None) -> set[Path]:
+        """Where a file of a session may lie: here, withdrawn, or under an older schema version."""
+        places = {self.layout.part(session), self.layout.blocked(session)}
+        return places if known is None else places | {self.file_of(known)}
+
+    def _shelve(self, old: Path, draft: _Draft) -> None:
+        """Give a file about to be replaced a second name among the superseded.
+
+        A file that is not the one the log speaks of gets a name of its own: under the content hash
+        in its footer a damaged file would take the place of the intact one.
+        """
         if not old.exists():
             return
-        try:
-            name = read_footer(old).content_hash
-        except LakeError:
-            name = f"damaged-{old.stat().st_mtime_ns}"
-        shelf = self.layout.superseded_folder(entry.session)
+        known = draft.known
+        name = f"damaged-{old.stat().st_mtime_ns}"
+        if known is None or old != self.file_of(known) or self.sound(known):
+            with suppress(LakeError):
+                name = read_footer(old).content_hash
+        version = int(old.parent.parent.name.removeprefix("v"))
+        shelf = self.layout.superseded_folder(draft.entry.session, version)
         shelf.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             (shelf / f"{name}.parquet").hardlink_to(old)
@@ -289,7 +310,7 @@ class PartitionStore:
         """Append the entries of partitions that a dead writer renamed but did not log.
 
         A file is such a partition when it is not the one that the log speaks of; clocks have no say
-        in it. What it replaced, in its own place or in the other, was shelved before the rename.
+        in it. What it replaced, in its own place or in another, was shelved before the rename.
         """
         try:
             named = self.layout.pending.read_text().split()
@@ -300,7 +321,7 @@ class PartitionStore:
         for session in map(date.fromisoformat, named):
             before = known.get(session)
             fresh: dict[Path, Entry] = {}
-            places = (self.layout.part(session), self.layout.blocked(session))
+            places = self._places(session, before)
             for path in places:
                 with suppress(LakeError):
                     entry = read_footer(path)

@@ -26,7 +26,8 @@ from quant_platform_tests.small_project import EVENING
 NYSE = build_calendar("XNYS", horizon=calendar_horizon(EVENING), grace=timedelta(minutes=90))
 FIRST = date(2022, 1, 3)
 """First session of history."""
-SECURITIES = tuple(f"instruments-{number:04d}" for number in range(8))
+SECURITIES = tuple(f"instruments-{n:04d}" for n in (2, 6, 7, 8, 11, 18, 19, 22))
+"""Securities that trade in every session that these tests use."""
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -59,16 +60,17 @@ class PublishedSource:
         return pl.DataFrame(schema=SECURITY_SCHEMA)
 
 
-def clean_rows(last: date, sleeve: str = "instruments") -> pl.DataFrame:
-    """Bars of the embedded market from the start of history, each known on time."""
+def clean_rows(last: date) -> pl.DataFrame:
+    """Bars of eight securities from the start of history, each known on time."""
     market = SimulatedSource(
         seed=7,
         start=date(2015, 1, 2),
-        sleeves=(SimulatedSleeve(sleeve, ("stock",), len(SECURITIES)),),
+        sleeves=(SimulatedSleeve("instruments", ("stock",), 24),),
         dirt=Dirt(),
         lag=timedelta(minutes=30),
     )
-    return market.bars(NYSE, sleeve, NYSE.between(FIRST, last))
+    rows = market.bars(NYSE, "instruments", NYSE.between(FIRST, last))
+    return rows.filter(pl.col("security_id").is_in(list(SECURITIES)))
 
 
 def published(rows: pl.DataFrame) -> dict[str, PublishedSource]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from quant_platform.errors import MissingUpstreamError
@@ -34,15 +34,15 @@ DAYS = NYSE.between(FIRST, LAST)
 
 
 @pytest.fixture(scope="module")
-def rows() -> object:
+def rows() -> pl.DataFrame:
     return clean_rows(LAST)
 
 
 @pytest.fixture(scope="module")
 def with_a_hole(
-    tmp_path_factory: pytest.TempPathFactory, rows: object
+    tmp_path_factory: pytest.TempPathFactory, rows: pl.DataFrame
 ) -> Iterator[tuple[SmallProject, MissingUpstreamError]]:
-    """A range of features made over bars that lack one session, and the error of that run."""
+    """Make features over bars that lack one session; give the project and the error."""
     project = SmallProject.create(tmp_path_factory.mktemp("hole"), sources=published(rows))
     project.make([BARS], FIRST, NYSE.offset(MISSING, -1))
     project.make([BARS], NYSE.offset(MISSING, 1), LAST)
@@ -90,7 +90,7 @@ def test_sessions_that_do_not_depend_on_it_are_made(
 
 
 def test_single_days_make_and_refuse_the_same(
-    with_a_hole: tuple[SmallProject, MissingUpstreamError], rows: object, tmp_path: Path
+    with_a_hole: tuple[SmallProject, MissingUpstreamError], rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     project, _error = with_a_hole
     recipe = Recipe(alter=lambda _source: PublishedSource({"instruments": rows}))
@@ -123,40 +123,39 @@ def test_one_run_of_a_single_day_fails_like_the_range(
 
 
 def test_making_the_session_and_filling_equals_a_lake_without_the_hole(
-    small_project: Make, rows: object
+    small_project: Make, rows: pl.DataFrame
 ) -> None:
     whole, mended = (small_project(name, sources=published(rows)) for name in ("whole", "mended"))
     last = NYSE.offset(MISSING, 10)
-    whole.fill(FIRST, last)
+    whole.fill(FIRST, last, jobs=["us_daily"])
     mended.make([BARS], FIRST, NYSE.offset(MISSING, -1))
     mended.make([BARS], NYSE.offset(MISSING, 1), last)
     assert attempt(mended, [TREND, STATE], FIRST, last) is not None
-    mended.fill(FIRST, last)
+    mended.fill(FIRST, last, jobs=["us_daily"])
     for table in (BARS, TREND, STATE):
         assert mended.hashes(table) == whole.hashes(table)
         assert materialised(mended, table) == mended.lake.sessions(table)
-    assert mended.fill(FIRST, last).chunks == []
+    assert mended.fill(FIRST, last, jobs=["us_daily"]).chunks == []
 
 
-def test_a_deleted_file_is_a_missing_session(small_project: Make, rows: object) -> None:
+def test_a_deleted_file_is_a_missing_session(small_project: Make, rows: pl.DataFrame) -> None:
     project = small_project(sources=published(rows))
     last = NYSE.offset(MISSING, 5)
-    project.fill(FIRST, last)
+    project.fill(FIRST, last, jobs=["us_daily"])
     before = {table: project.hashes(table) for table in (BARS, TREND, STATE)}
     lost = project.lake.store(BARS).file_of(project.lake.provenance(BARS, MISSING))
     lost.unlink()
     error = attempt(project, [TREND], MISSING, last)
     assert isinstance(error, MissingUpstreamError)
     assert f"{BARS} has no {MISSING}" in str(error)
-    assert project.fill(FIRST, last).done == 1
+    assert project.fill(FIRST, last, jobs=["us_daily"]).done == 1
     assert lost.exists()
     assert {table: project.hashes(table) for table in before} == before
 
 
 def test_an_absent_session_before_history_is_no_missing_one(
-    small_project: Make, rows: object
+    small_project: Make, rows: pl.DataFrame
 ) -> None:
     project = small_project(sources=published(rows))
     project.make([BARS], FIRST, FIRST)
     assert attempt(project, [TREND, STATE], FIRST, FIRST) is None
-    assert date(2021, 12, 31) < FIRST

@@ -1,0 +1,115 @@
+"""Sources that misbehave on purpose: what a rule fires on comes through the real producer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.sources.protocol import Source
+
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a source delivers for one knowledge session, and where to ask for more.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    day
+        The knowledge session.
+    calendar
+        Its calendar.
+    of
+        Rows that the unaltered source delivers for another session.
+    """
+
+    rows: pl.DataFrame
+    day: date
+    calendar: SessionCalendar
+    of: Callable[[date], pl.DataFrame]
+
+
+Change = Callable[[Delivery], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class AlteredDelivery:
+    """A source, the deliveries of some of whose knowledge sessions are changed.
+
+    Parameters
+    ----------
+    inner
+        The source that is altered.
+    change
+        Returns the rows to deliver instead.
+    days
+        The knowledge sessions concerned.
+    """
+
+    inner: Source
+    change: Change
+    days: Collection[date]
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return self.inner.kinds
+
+    def bars(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        def deliver(days: Sequence[date]) -> pl.DataFrame:
+            return self.inner.bars(calendar, sleeve, days)
+
+        honest = deliver([day for day in knowledge_sessions if day not in self.days])
+        changed = [
+            self.change(Delivery(deliver([day]), day, calendar, lambda other: deliver([other])))
+            for day in knowledge_sessions
+            if day in self.days
+        ]
+        return pl.concat([honest, *changed])
+
+    def securities(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self.inner.securities(calendar, sleeve, knowledge_sessions)
+
+
+def garbled(delivery: Delivery) -> pl.DataFrame:
+    """Turn every price negative."""
+    return delivery.rows.with_columns(-pl.col(name) for name in _PRICES)
+
+
+def nothing(delivery: Delivery) -> pl.DataFrame:
+    """Deliver no row."""
+    return delivery.rows.head(0)
+
+
+def quarter(delivery: Delivery) -> pl.DataFrame:
+    """Deliver every fourth security."""
+    number = pl.col("security_id").str.tail(4).cast(pl.Int64)
+    return delivery.rows.filter(number % 4 == 0)
+
+
+def held_back(days: Sequence[date]) -> Change:
+    """Deliver the rows of several sessions together, with the last of them."""
+
+    def change(delivery: Delivery) -> pl.DataFrame:
+        if delivery.day != days[-1]:
+            return delivery.rows.head(0)
+        seen = delivery.calendar.cutoff(delivery.day) - timedelta(minutes=1)
+        known = pl.lit(seen).cast(delivery.rows.schema["known_at"])
+        late = (delivery.of(day).with_columns(known_at=known) for day in days[:-1])
+        return pl.concat([delivery.rows, *late])
+
+    return change

@@ -1,0 +1,105 @@
+"""Law 3, nothing is lost: replaced partitions can be read, and every delivered row is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from quant_platform.lakehouse.content import frame_hash
+from quant_platform.lakehouse.lake import Lake
+from quant_platform_tests.laws.broken import LawBroken
+from quant_platform_tests.laws.workshop import Recipe, Workshop
+
+VERSIONS = "earlier versions are kept"
+ROWS = "rows are conserved"
+
+Seen = dict[tuple[str, date], list[str]]
+
+
+def contents(workshop: Workshop, seen: Seen | None = None) -> Seen:
+    """Add the present contents of every partition to those seen before."""
+    known: Seen = {key: list(hashes) for key, hashes in (seen or {}).items()}
+    for table in workshop.tables:
+        for session, entry in workshop.lake.entries(table).items():
+            known.setdefault((table, session), []).append(entry.content_hash)
+    return known
+
+
+def remade(workshop: Workshop, recipes: Sequence[Recipe], first: date, last: date) -> Seen:
+    """Make a range again under each recipe in the same lake; return every content it had."""
+    seen = contents(workshop)
+    for recipe in recipes:
+        other = Workshop.open(workshop.folder, recipe)
+        other.make_all(first, last)
+        seen = contents(other, seen)
+    return seen
+
+
+def check_versions_kept(lake: Lake, seen: Seen) -> None:
+    """Require that every content that a partition ever had can still be read.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    seen
+        Content hashes that were current at some time, oldest first.
+    """
+    for (table, session), hashes in seen.items():
+        versions = {v.entry.content_hash: v for v in lake.versions(table, session)}
+        current = [v.entry.content_hash for v in versions.values() if v.current]
+        if current != hashes[-1:]:
+            raise LawBroken(VERSIONS, table, session, "the newest content is not the current one")
+        key = lake.layout(table).contract.key
+        for content in set(hashes):
+            if content not in versions:
+                raise LawBroken(VERSIONS, table, session, f"its content {content[:12]} is gone")
+            if len(set(hashes)) > 1:
+                rows = pl.read_parquet(versions[content].path, hive_partitioning=False)
+                if frame_hash(rows, key) != content:
+                    found = f"the file of its content {content[:12]} holds something else"
+                    raise LawBroken(VERSIONS, table, session, found)
+
+
+def check_rows_conserved(workshop: Workshop, first: date, last: date) -> None:
+    """Require that what a source delivered is what is stored plus what is in quarantine.
+
+    Parameters
+    ----------
+    workshop
+        A workshop whose lake was filled over the range.
+    first, last
+        Days that bound the range.
+    """
+    sleeves = {sleeve.sleeve.name: sleeve for sleeve in workshop.recipe.sleeves}
+    for stage in workshop.stages:
+        if not stage.contract.external:
+            continue
+        branch, kind = stage.table.split("/", maxsplit=1)
+        source = sleeves[branch].source
+        if kind not in source.kinds:
+            found = f"its source '{source.name}' delivers no '{kind}' to compare with"
+            raise LawBroken(ROWS, stage.table, None, found)
+        for session in workshop.sessions(stage, first, last):
+            delivered = getattr(source, kind)(stage.calendar, branch, [session])
+            stored = _rows(workshop.lake, stage.table, session)
+            rejected = _rows(workshop.lake, f"quarantine/{stage.table}", session)
+            if delivered.height != stored.height + rejected.height:
+                found = (
+                    f"{delivered.height} rows were delivered, {stored.height} are stored and "
+                    f"{rejected.height} are in quarantine"
+                )
+                raise LawBroken(ROWS, stage.table, session, found)
+            named = [name for name in delivered.columns if name in stored.columns]
+            if stored.join(delivered, on=named, how="anti", nulls_equal=True).height:
+                raise LawBroken(ROWS, stage.table, session, "it holds rows that were not delivered")
+
+
+def _rows(lake: Lake, table: str, session: date) -> pl.DataFrame:
+    """Rows of a partition, withdrawn or not."""
+    entry = lake.log(table).latest().get(session)
+    if entry is None:
+        return lake.layout(table).contract.empty()
+    return pl.read_parquet(lake.store(table).file_of(entry), hive_partitioning=False)
