@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from quant_platform.cli.console import table_console
@@ -56,7 +57,8 @@ def doctor_command(
         table = Table("what", "state", "detail")
         for line in lines:
             colour = _COLOURS[line.state]
-            table.add_row(line.what, f"[{colour}]{line.state}[/{colour}]", line.detail)
+            state = f"[{colour}]{line.state}[/{colour}]"
+            table.add_row(escape(line.what), state, escape(line.detail))
         table_console().print(table)
     if any(line.state == "wrong" for line in lines):
         raise typer.Exit(1)

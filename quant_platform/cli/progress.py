@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -74,7 +75,7 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         typer.echo(f"Marked run {run_id[:8]} as failed: its process was gone.")
     for name, days in report.recovered.items():
         typer.echo(f"Told Dagster of {len(days)} partitions of {name} that only the lake knew.")
-    table = Table(title=f"Lake at {project.lake.root}", title_justify="left")
+    table = Table(title=escape(f"Lake at {project.lake.root}"), title_justify="left")
     for name, justify in (
         ("table", "left"),
         ("sessions", "right"),

@@ -6,6 +6,7 @@ import json
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from quant_platform.cli.console import table_console
@@ -40,9 +41,9 @@ def sql_command(
         return
     table = Table()
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left")
+        table.add_column(escape(name), justify="right" if dtype.is_numeric() else "left")
     for cells in shown.iter_rows():
-        table.add_row(*("–" if cell is None else _cell(cell) for cell in cells))
+        table.add_row(*("–" if cell is None else escape(_cell(cell)) for cell in cells))
     table_console().print(table)
     if shown.height < frame.height:
         typer.echo(f"{shown.height} of {frame.height} rows; --limit 0 shows all.")

@@ -203,6 +203,8 @@ class _Walk:
         self.states[now] = state
         self.states.pop(now - self.replay - 2, None)
         alive = np.flatnonzero(state.values["bars"] > 0)
+        # A security without a row has nowhere to keep its count: a restart would begin at none.
+        self.missed[state.values["bars"] == 0] = 0
         self.emitted.append(
             _Emitted(now, alive, restated[alive], self.missed[alive], state.at(alive))
         )

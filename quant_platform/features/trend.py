@@ -87,7 +87,6 @@ def _block(panel: Panel, first: int, start: int, stop: int, missing: float) -> p
     close, high, volume = (panel.columns[name][first:stop] for name in ("close", "high", "volume"))
     output = slice(start - first, stop - first)
     with np.errstate(invalid="ignore", divide="ignore"):
-        returns = np.log(close / _shifted(close, 1))
         sma_50 = _mean(close, 50, missing)
         values = {
             "close": close,
@@ -97,7 +96,7 @@ def _block(panel: Panel, first: int, start: int, stop: int, missing: float) -> p
             "sma_50_slope": 100 * (sma_50 / _shifted(sma_50, 10) - 1),
             "performance_21": close / _shifted(close, 21) - 1,
             "performance_252": close / _shifted(close, 252) - 1,
-            "volatility_21": _deviation(returns, 21, missing),
+            "volatility_21": _deviation(close, 21, missing),
             "high_252_distance": close / _highest(high, 252, missing) - 1,
             "volume_ratio_20": volume / _mean(volume, 20, missing),
             "bars_252": _count(close, 252).astype(np.float64),
@@ -149,14 +148,17 @@ def _mean(matrix: Matrix, length: int, missing: float) -> Matrix:
     return np.where(_enough(matrix, length, missing), mean, np.nan)
 
 
-def _deviation(matrix: Matrix, length: int, missing: float) -> Matrix:
-    """Sample standard deviation of the values in the last ``length`` sessions."""
-    values = np.where(np.isnan(matrix), 0.0, matrix)
-    count = np.maximum(_count(matrix, length), 2)
+def _deviation(close: Matrix, length: int, missing: float) -> Matrix:
+    """Sample standard deviation of the last ``length`` log returns."""
+    # The first row has no return: a window of returns needs one close more than it has rows.
+    returns = np.log(close[1:] / close[:-1])
+    values = np.where(np.isnan(returns), 0.0, returns)
+    count = np.maximum(_count(returns, length), 2)
     sums = _window_sum(values, length)
     squares = _window_sum(values * values, length)
     variance = np.maximum(squares - sums * sums / count, 0.0) / (count - 1)
-    return np.where(_enough(matrix, length, missing), np.sqrt(variance), np.nan)
+    deviation = np.where(_enough(returns, length, missing), np.sqrt(variance), np.nan)
+    return np.concatenate([np.full_like(close[:1], np.nan), deviation])
 
 
 def _highest(matrix: Matrix, length: int, missing: float) -> Matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -52,7 +53,8 @@ def examine(lake: Lake, table: str, *, deep: bool = False) -> Iterator[Finding]:
         yield Finding(table, None, "a write was interrupted; the next write completes its log")
     if complete_lines(layout.log)[1]:
         yield Finding(table, None, "the log ends in a torn line; the next write sets it aside")
-    for session, entry in lake.entries(table).items():
+    entries = lake.entries(table)
+    for session, entry in entries.items():
         path = store.file_of(entry)
         if not path.exists():
             yield Finding(table, session, f"{path} is gone; backfill the session")
@@ -62,29 +64,40 @@ def examine(lake: Lake, table: str, *, deep: bool = False) -> Iterator[Finding]:
             yield Finding(table, session, f"{path} changed after the write; delete and backfill")
         elif deep:
             yield from _compared(lake, table, entry)
+    named = {store.file_of(entry) for entry in entries.values()}
+    for path in layout.files():
+        if path not in named:
+            yield Finding(
+                table, None, f"{path} is in no log; run 'quant doctor --repair', or delete it"
+            )
 
 
 def rebuild_log(lake: Lake, table: str) -> int:
-    """Append to the log the entries of files that it does not know, from their footers.
+    """Append to the log the sessions that it does not know, from the footers of their files.
 
     Returns
     -------
     int
         Entries appended.
     """
-    layout, log = lake.layout(table), lake.log(table)
+    layout, log, store = lake.layout(table), lake.log(table), lake.store(table)
     with file_lock(layout.lock, timeout=LOCK_TIMEOUT):
         known = log.latest()
-        found: list[Entry] = []
-        for path in sorted(layout.folder.glob("*/part.parquet")):
-            try:
+        found: dict[date, Entry] = {}
+        for path in layout.files():
+            with suppress(LakeError):
                 entry = read_footer(path)
-            except LakeError:
-                continue
-            if entry.session not in known:
-                found.append(entry)
-        log.append(found)
+                at_home = entry.table == table and store.file_of(entry) == path
+                if at_home and entry.session not in known:
+                    newest = found.setdefault(entry.session, entry)
+                    found[entry.session] = max(newest, entry, key=_age)
+        log.append([found[session] for session in sorted(found)])
     return len(found)
+
+
+def _age(entry: Entry) -> tuple[int, str]:
+    """Order in which entries of one session were written."""
+    return entry.schema_version, entry.stamp.written_at
 
 
 def _compared(lake: Lake, table: str, entry: Entry) -> Iterator[Finding]:

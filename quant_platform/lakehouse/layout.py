@@ -80,6 +80,11 @@ class TableLayout:
         folder = self.root / "_superseded" / self.table / f"v{number}"
         return folder / self._partition(session)
 
+    def files(self) -> list[Path]:
+        """Every partition file of every schema version, the withdrawn ones included."""
+        tops = (self.root / self.table, self.root / "_blocked" / self.table)
+        return [path for top in tops for path in sorted(top.glob(f"v*/*/{PART}"))]
+
     @property
     def log(self) -> Path:
         """Append-only provenance log."""

@@ -10,7 +10,7 @@ from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.hygiene import Ingested, ingest
 from quant_platform.sources.protocol import Source
 
-_DELIVERED = tuple(name for name in BARS.columns if name != "knowledge_session")
+_DELIVERED = {name: column for name, column in BARS.columns.items() if name != "knowledge_session"}
 
 
 def published_bars(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
@@ -33,7 +33,8 @@ def published_bars(source: Source, sleeve: str, wanted: SessionRange) -> Ingeste
     Raises
     ------
     SourceError
-        When the source lacks a column, or delivers what was known outside the range.
+        When the source lacks a column or delivers another type, or rows of which it does not say
+        when they were known, or that were known outside the range.
     """
     delivered = source.bars(wanted.calendar, sleeve, wanted.sessions)
     absent = [name for name in _DELIVERED if name not in delivered.columns]
@@ -43,7 +44,21 @@ def published_bars(source: Source, sleeve: str, wanted: SessionRange) -> Ingeste
             expected=f"the columns {', '.join(_DELIVERED)}",
             mend="correct the source",
         )
-    ingested = ingest(delivered.select(_DELIVERED), BARS, wanted.calendar)
+    for name, column in _DELIVERED.items():
+        if not column.validate_dtype(delivered.schema[name]):
+            raise SourceError(
+                f"source '{source.name}' delivered '{name}' as {delivered.schema[name]}",
+                expected=f"{column.dtype}",
+                mend="cast it in the source",
+            )
+    if delivered["known_at"].null_count():
+        raise SourceError(
+            f"source '{source.name}' delivered {delivered['known_at'].null_count()} rows without "
+            "known_at",
+            expected="the moment at which each row became publicly available",
+            mend="correct the source: known_at decides the partition",
+        )
+    ingested = ingest(delivered.select(*_DELIVERED), BARS, wanted.calendar)
     for frame in (ingested.rows, ingested.rejected):
         early_or_late = frame.filter(
             ~pl.col("knowledge_session").is_between(wanted.first, wanted.last)

@@ -65,9 +65,9 @@ def ingest(delivered: pl.DataFrame, contract: Contract, calendar: SessionCalenda
             broken,
         ]
     )
-    filed = rejected.select(
-        "knowledge_session", "rule", raw=pl.struct(*raw).struct.json_encode()
-    ).sort("knowledge_session", "rule", "raw")
+    filed = rejected.select("knowledge_session", "rule", raw=_as_json(rejected, raw)).sort(
+        "knowledge_session", "rule", "raw"
+    )
     return Ingested(
         kept,
         filed.select(
@@ -77,3 +77,20 @@ def ingest(delivered: pl.DataFrame, contract: Contract, calendar: SessionCalenda
             "raw",
         ),
     )
+
+
+def _as_json(rows: pl.DataFrame, columns: list[str]) -> pl.Expr:
+    """Rows as JSON objects that keep every value.
+
+    JSON has no NaN and no infinity, and Polars writes null for them; here they are the texts
+    ``"NaN"``, ``"inf"`` and ``"-inf"``. Text inside a value cannot be mistaken for such a field,
+    because its quotes are escaped.
+    """
+    text = pl.struct(*columns).struct.json_encode()
+    for name in columns:
+        if rows.schema[name].is_float():
+            value, nothing = pl.col(name), f'"{name}":null'
+            spelt = pl.format(f'"{name}":"{{}}"', value.cast(pl.String))
+            field = pl.when(value.is_finite().not_()).then(spelt).otherwise(pl.lit(nothing))
+            text = text.str.replace(nothing, field, literal=True)
+    return text

@@ -36,7 +36,6 @@ from typing import Any
 
 import sqlalchemy as db
 import sqlalchemy.exc as db_exc
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from dagster._core.definitions.events import AssetKey
 from dagster._core.event_api import EventHandlerFn
@@ -72,7 +71,7 @@ from quant_platform.orchestration.event_log_companions import (
     KeptOpenScheduleStorage,
 )
 from quant_platform.orchestration.event_log_connections import SqliteConnections
-from quant_platform.orchestration.event_log_rows import read_batch
+from quant_platform.orchestration.event_log_rows import plan_each_partition, read_batch
 
 __all__ = ["COVERED_EVENTS", "EVENT_BATCH_SIZE", "BatchedSqliteEventLog", "BatchedSqliteStorage"]
 
@@ -107,6 +106,18 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
         """Build the storage from the ``config`` of an instance file."""
         return cls(inst_data=inst_data, **config_value)
 
+    @property
+    def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:
+        """Have Dagster announce a range in one event; it is stored as one per partition."""
+        return True
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store one event the stock way, the plan of a range as the batch that it stands for."""
+        if self._plans(event) == [event]:
+            super().store_event(event)
+        else:
+            self._store_covered([event])
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of any runs, or of none, in one transaction per file.
 
@@ -128,10 +139,12 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
             self.store_event(event)
 
     def _store_covered(self, events: Sequence[EventLogEntry]) -> None:
-        batch = read_batch(events)
+        batch = read_batch([plan for event in events for plan in self._plans(event)])
+        if not batch:
+            return
         with self._db_lock, ExitStack() as locks:
             shards: dict[str, tuple[Connection, range]] = {}
-            for run_id in sorted({event.run_id for event in events}):
+            for run_id in sorted({event.entry.run_id for event in batch}):
                 shard = locks.enter_context(self._writing(run_id))
                 own_rows = [event.row for event in batch if event.entry.run_id == run_id]
                 shards[run_id] = shard, insert_events(shard, own_rows)
@@ -147,6 +160,12 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
                 locks.close()
                 self._take_back(receipt, committed)
                 raise
+
+    def _plans(self, event: EventLogEntry) -> list[EventLogEntry]:
+        # A user may ask Dagster for plans of whole ranges, and then wants them stored as they are.
+        if super().supports_partition_subset_in_asset_materialization_planned_events:
+            return [event]
+        return plan_each_partition(event)
 
     def _take_back(self, receipt: IndexReceipt, committed: Mapping[str, range]) -> None:
         with self._writing(stock.INDEX_SHARD_NAME) as index:
@@ -248,8 +267,7 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 if not db.inspect(connection).get_table_names():
                     for statement in _schema():
-                        connection.exec_driver_sql(statement)
-                    MigrationContext.configure(connection).stamp(_migrations(), "head")
+                        connection.connection.cursor().execute(statement)
                     connection.commit()
                     return
         except db_exc.OperationalError:
@@ -309,6 +327,7 @@ class BatchedSqliteStorage(DagsterSqliteStorage):
 
 @cache
 def _schema() -> tuple[str, ...]:
+    """Write out the statements with which stock creates and stamps a new file."""
     statements: list[str] = []
 
     def note(ddl: Any, *_: object) -> None:
@@ -316,12 +335,13 @@ def _schema() -> tuple[str, ...]:
 
     dry_run = db.create_mock_engine("sqlite://", note)
     SqlEventLogStorageMetadata.create_all(dry_run, checkfirst=False)
-    return tuple(statements)
-
-
-@cache
-def _migrations() -> ScriptDirectory:
-    return ScriptDirectory.from_config(get_alembic_config(stock.__file__))
+    head = ScriptDirectory.from_config(get_alembic_config(stock.__file__)).get_current_head()
+    return (
+        *statements,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+        f"INSERT INTO alembic_version (version_num) VALUES ('{head}')",  # noqa: S608
+    )
 
 
 def _revision(connection: Connection) -> str | None:

@@ -69,6 +69,24 @@ class BatchEvent(NamedTuple):
     row: EventRow
 
 
+def plan_each_partition(entry: EventLogEntry) -> list[EventLogEntry]:
+    """Turn the plan of a whole range into the plans of its partitions.
+
+    Dagster makes one event of a range for a storage that says it understands that, and one event
+    per partition otherwise. The latter is what is stored here, and what every query expects; but to
+    take the range from Dagster and to multiply it here costs a tenth of having Dagster do it.
+    """
+    data = entry.dagster_event.event_specific_data if entry.dagster_event else None
+    if not isinstance(data, AssetMaterializationPlannedData) or data.partitions_subset is None:
+        return [entry]
+    event = entry.get_dagster_event()
+    return [
+        entry._replace(dagster_event=event._replace(event_specific_data=plan))
+        for partition in data.partitions_subset.get_partition_keys()
+        for plan in (data._replace(partition=partition, partitions_subset=None),)
+    ]
+
+
 def read_batch(entries: Sequence[EventLogEntry]) -> list[BatchEvent]:
     """Work out the rows of a batch, in its order."""
     serializer = _BatchSerializer()

@@ -71,7 +71,8 @@ def stale_sessions(
             or not entries[session].made_by(hashes[session], code, config)
             or not store.intact(entries[session])
         }
-        for window in stage.windows.values():
+        # Other tables before the table itself, whose chain begins at the first stale session.
+        for window in sorted(stage.windows.values(), key=lambda window: window.own):
             upstream = found if window.own else stale.get(window.table, set())
             touched = wanted.spoilt(window, dict.fromkeys(upstream, ""))
             found |= set(touched)

@@ -104,8 +104,9 @@ def late(rows: pl.DataFrame, chosen: pl.Expr, knowledge_session: date) -> pl.Dat
 def corrected(
     rows: pl.DataFrame, chosen: pl.Expr, factor: float, knowledge_session: date
 ) -> pl.DataFrame:
-    """Publish the chosen rows again in a later session, with other prices."""
-    again = late(rows.filter(chosen), pl.lit(True), knowledge_session).with_columns(
+    """Publish the chosen rows, as they first came, again in a later session with other prices."""
+    first = rows.filter(chosen & (pl.col("known_at_basis") == "assumed"))
+    again = late(first, pl.lit(True), knowledge_session).with_columns(
         pl.col(name) * factor for name in _PRICES
     )
     return pl.concat([rows, again])

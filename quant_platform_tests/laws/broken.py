@@ -13,7 +13,7 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Entry
 
 
-class LawBroken(AssertionError):
+class LawBroken(AssertionError):  # noqa: N818 - a verdict, not an error
     """A law does not hold.
 
     Parameters
@@ -95,7 +95,9 @@ def require_same(
 
 def _first_difference(expected: Lake, found: Lake, table: str, session: date) -> str:
     """Name one row and column in which two versions of a partition differ."""
-    files = [lake.store(table).file_of(lake.provenance(table, session)) for lake in (expected, found)]
+    files = [
+        lake.store(table).file_of(lake.provenance(table, session)) for lake in (expected, found)
+    ]
     if not all(file.exists() for file in files):
         return ""
     before, after = (pl.read_parquet(file, hive_partitioning=False) for file in files)

@@ -20,8 +20,7 @@ DEFINITIONS = "documented definitions"
 SHORTEST = 20
 """Characters of a description below which nothing can have been said."""
 _UNITS = re.compile(
-    r"price|percent|fraction|ratio|share|\bbps\b|coins|session|currency|0\.\.100|score",
-    re.IGNORECASE,
+    r"\b(price|percent|fraction|ratio|shares|coins|bps|currency|sessions per year|0\.\.100)\b"
 )
 _BOUNDS = ("min", "max", "min_exclusive", "max_exclusive")
 
@@ -85,7 +84,9 @@ def check_definitions(graph: Graph) -> None:
     assets = definitions.resolve_asset_graph()
     stages = {stage.key: stage for stage in graph.stages}
     for key in assets.get_all_asset_keys() ^ set(stages):
-        raise LawBroken(DEFINITIONS, key.to_user_string(), None, "an asset without a stage, or the reverse")
+        raise LawBroken(
+            DEFINITIONS, key.to_user_string(), None, "an asset without a stage, or the reverse"
+        )
     jobs = {stage.table: name for name, known in graph.jobs.items() for stage in known}
     for key, stage in stages.items():
         node = assets.get(key)

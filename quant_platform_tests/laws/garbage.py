@@ -43,7 +43,9 @@ def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
         spoilt = garbled(rows, contract)
         parts = {
             session: (content, part)
-            for session, content, part in sorted_partitions(spoilt, contract.key, contract.partition)
+            for session, content, part in sorted_partitions(
+                spoilt, contract.key, contract.partition
+            )
         }
         nothing = frame_hash(contract.empty(), contract.key), contract.empty()
         for session, entry in known.items():
@@ -52,9 +54,7 @@ def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
             path = store.file_of(false)
             path.parent.mkdir(parents=True)
             part.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})
-            entries.append(
-                replace(false, size=path.stat().st_size, checksum=file_checksum(path))
-            )
+            entries.append(replace(false, size=path.stat().st_size, checksum=file_checksum(path)))
         layout.log.parent.mkdir(parents=True, exist_ok=True)
         twin.log(table).append(entries)
     return twin
@@ -76,7 +76,9 @@ def garbled(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
                 .alias(name)
             )
         elif dtype == pl.String and name in contract.key:
-            spoilt.append(pl.when(kind == 1).then(column + "-garbled").otherwise(column).alias(name))
+            spoilt.append(
+                pl.when(kind == 1).then(column + "-garbled").otherwise(column).alias(name)
+            )
         elif dtype.is_integer() and name not in contract.key:
             spoilt.append((column // 3 + 1).alias(name))
     return rows.with_columns(spoilt).sort(contract.key)

@@ -58,42 +58,42 @@ def _weekdays(first: date, last: date) -> list[date]:
     return [day for day in days if day.isoweekday() < 6]
 
 
-_START, _END = date(2022, 3, 1), date(2022, 4, 14)
+START, END = date(2022, 3, 1), date(2022, 4, 14)
 """No holiday in between."""
-_DAY = date(2022, 4, 11)
-_VANISHED = date(2022, 4, 1)
-_FORGOTTEN = date(2023, 4, 3)
+DAY = date(2022, 4, 11)
+VANISHED = date(2022, 4, 1)
+FORGOTTEN = date(2023, 4, 3)
 """252 sessions of idleness later."""
 
 SCENARIOS = (
     Scenario(
         "a quarter of the universe arrives",
-        _START,
-        _END,
-        [_DAY],
+        START,
+        END,
+        [DAY],
         deliveries.quarter,
-        {("bars", "row_count"): _DAY, ("features_trend", "row_count"): _DAY},
+        {("bars", "row_count"): DAY, ("features_trend", "row_count"): DAY},
     ),
     Scenario(
         "every price arrives with the wrong sign",
-        _START,
-        _END,
-        [_DAY],
+        START,
+        END,
+        [DAY],
         deliveries.garbled,
-        {("bars", "rejected_share"): _DAY},
+        {("bars", "rejected_share"): DAY},
     ),
     Scenario(
         "three sessions arrive together",
-        _START,
-        _END,
-        _weekdays(date(2022, 4, 7), _DAY),
-        deliveries.held_back(_weekdays(date(2022, 4, 7), _DAY)),
-        {("bars", "late_share"): _DAY},
+        START,
+        END,
+        _weekdays(date(2022, 4, 7), DAY),
+        deliveries.held_back(_weekdays(date(2022, 4, 7), DAY)),
+        {("bars", "late_share"): DAY},
     ),
     Scenario(
         "two sessions never arrive",
-        _START,
-        _END,
+        START,
+        END,
         [date(2022, 3, 30), date(2022, 4, 1)],
         deliveries.nothing,
         # 20 bars are there on the 30th; of the last 20 sessions two are missing from 4 April on.
@@ -101,20 +101,20 @@ SCENARIOS = (
     ),
     Scenario(
         "most of the universe disappears",
-        _START,
-        _FORGOTTEN,
-        _weekdays(_VANISHED, _FORGOTTEN),
+        START,
+        FORGOTTEN,
+        _weekdays(VANISHED, FORGOTTEN),
         deliveries.quarter,
         {
-            ("features_state", "row_count"): _FORGOTTEN,
-            ("features_state", "none_lost"): _FORGOTTEN,
+            ("features_state", "row_count"): FORGOTTEN,
+            ("features_state", "none_lost"): FORGOTTEN,
         },
     ),
 )
 
 HONEST = Recipe(
     {
-        "platform__history_start": _START.isoformat(),
+        "platform__history_start": START.isoformat(),
         "platform__embedded_market__seed": 22,
         **{
             f"platform__embedded_market__dirt__{kind}": 0.0

@@ -1,4 +1,4 @@
-"""Law 3, nothing is lost: replaced partitions can be read, and every delivered row is accounted for."""
+"""Law 3, nothing is lost: replaced partitions can be read, and every row has a place."""
 
 from __future__ import annotations
 

@@ -86,9 +86,7 @@ def _whole_tree(
     return made.with_columns(pl.col("close") / everything["close"].mean())
 
 
-def _aged(
-    made: pl.DataFrame, _frames: Frames, _stage: Stage, situation: Situation
-) -> pl.DataFrame:
+def _aged(made: pl.DataFrame, _frames: Frames, _stage: Stage, situation: Situation) -> pl.DataFrame:
     """Count the days up to now."""
     now = pl.lit(situation.clock().replace(tzinfo=None))
     age = (now - pl.col("session").cast(pl.Datetime("us"))).dt.total_days()
@@ -99,9 +97,7 @@ def _hindsight(stage: Stage, _situation: Situation) -> Stage:
     """Give every session the last published version of each bar in the frame."""
     honest = stage.function
 
-    def function(
-        frames: Frames, settings: Any, wanted: SessionRange
-    ) -> pl.DataFrame | Ingested:
+    def function(frames: Frames, settings: Any, wanted: SessionRange) -> pl.DataFrame | Ingested:
         latest = (
             frames["bars"]
             .sort("known_at")

@@ -219,9 +219,7 @@ class _LakeWithOneEntry(Lake):
         self.log(table).latest()[entry.session] = entry
 
 
-def _require_another_future(
-    workshop: Workshop, other: Workshop, day: date, last: date
-) -> None:
+def _require_another_future(workshop: Workshop, other: Workshop, day: date, last: date) -> None:
     """Require that the altered future did arrive, so that the law is not kept for want of one."""
     for stage in workshop.stages:
         if stage.contract.external:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 
 import polars as pl
@@ -20,9 +19,7 @@ from quant_platform_tests.laws.broken import LawBroken
 LAW = "provenance"
 
 
-def check_provenance(
-    lake: Lake, stages: Sequence[Stage], is_run: Callable[[str], bool]
-) -> None:
+def check_provenance(lake: Lake, stages: Sequence[Stage], is_run: Callable[[str], bool]) -> None:
     """Require complete and true provenance of every partition, quarantines included.
 
     Parameters
@@ -126,11 +123,3 @@ def _require_inputs(lake: Lake, stage: Stage) -> None:
             if entries[session].input_hash != expected[session]:
                 found = "its input hash is not that of its inputs as they are stored"
                 raise LawBroken(LAW, stage.table, session, found)
-
-
-def tampered(lake: Lake, table: str, session: date, **changes: str) -> None:
-    """Append a false line to a table's log, for the twins that must fail."""
-    entry = lake.provenance(table, session)
-    stamp = {name: text for name, text in changes.items() if name in vars(entry.stamp)}
-    rest = {name: text for name, text in changes.items() if name not in stamp}
-    lake.log(table).append([replace(entry, stamp=replace(entry.stamp, **stamp), **rest)])

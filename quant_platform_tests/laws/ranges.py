@@ -105,7 +105,7 @@ def check_securities_apart(workshop: Workshop, segment: Segment) -> None:
 
 
 def _stored(lake: Lake, stage: Stage, sessions: Sequence[date]) -> pl.DataFrame:
-    """Stored rows of the sessions that hold any, by key."""
+    """Read the stored rows of sessions, by key."""
     return lake.scan(stage.table, sessions).collect().sort(stage.contract.key)
 
 

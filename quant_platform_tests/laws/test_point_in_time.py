@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from quant_platform.calendars import SessionCalendar
+from quant_platform.lakehouse import inputs
+from quant_platform.lakehouse.inputs import input_hashes
 from quant_platform.lakehouse.lake import Lake
-from quant_platform_tests.laws import moments, planted
+from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.orchestration import making
+from quant_platform_tests.laws import moments, planted, point_in_time
 from quant_platform_tests.laws.broken import LawBroken
-from quant_platform_tests.laws.conftest import FIRST, LAST, RECIPE
+from quant_platform_tests.laws.conftest import FIRST, LAST, SMALL_FIRST, filled_small, small_recipe
+from quant_platform_tests.laws.garbage import garbage_twin
 from quant_platform_tests.laws.point_in_time import (
     check_another_future,
     check_clocks,
@@ -20,7 +26,19 @@ from quant_platform_tests.laws.point_in_time import (
     check_no_clock_is_read,
     check_truncation,
 )
-from quant_platform_tests.laws.workshop import Workshop
+from quant_platform_tests.laws.workshop import Plant, Workshop
+
+LEAKY = "instruments/features_trend"
+LATE = date(2022, 3, 30)
+"""Session that arrives as a whole on the next one."""
+
+
+def later_clock() -> datetime:
+    return datetime(2031, 5, 1, 3, tzinfo=UTC)
+
+
+def earlier_clock() -> datetime:
+    return datetime(2023, 4, 14, tzinfo=UTC)
 
 
 def nyse(workshop: Workshop) -> SessionCalendar:
@@ -37,11 +55,110 @@ def test_the_market_has_every_kind_of_event(filled: Workshop) -> None:
 
 
 def test_truncation(filled: Workshop) -> None:
-    platform = filled.graph.settings.platform
-    grid = platform.rebalance
+    grid = filled.graph.settings.platform.rebalance
     days = {day for days in days_of(filled).values() for day in days}
     days |= {
         moments.rebalance_day(nyse(filled), grid.anchor, grid.step, LAST),
         moments.eve_of_a_long_weekend(nyse(filled), LAST),
     }
     check_truncation(filled, FIRST, sorted(days))
+
+
+@pytest.mark.parametrize("event", ["correction", "delisting", "listing"])
+def test_another_future(filled: Workshop, event: str) -> None:
+    check_another_future(filled, days_of(filled)[event][0], ago=3, ahead=7)
+
+
+def test_isolation(filled: Workshop, garbage: Lake) -> None:
+    late = days_of(filled)["late_session"]
+    check_isolation(filled, garbage, late[0], late[-1])
+    check_isolation(filled, garbage, LAST, LAST)
+
+
+def test_two_wall_clocks(filled: Workshop) -> None:
+    days = days_of(filled)["correction"]
+    check_clocks(filled, days[0], days[-1], [later_clock, earlier_clock])
+
+
+def test_no_domain_module_reads_the_wall_clock(filled: Workshop) -> None:
+    check_no_clock_is_read(filled.graph)
+
+
+def test_an_honest_short_history_keeps_the_law(
+    small: Workshop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The short history is no law-breaker by itself: what follows is caught for its leak."""
+    check_truncation(small, SMALL_FIRST, [LATE])
+    check_another_future(small, LATE, ago=3, ahead=7)
+    twin = garbage_twin(small.lake, small.tables, tmp_path_factory.mktemp("garbage"))
+    check_isolation(small, twin, LATE, LATE + timedelta(days=2))
+    check_clocks(small, LATE, LATE, [later_clock])
+
+
+@pytest.mark.parametrize("plant", [planted.TOMORROW, planted.HINDSIGHT])
+def test_truncation_catches(plant: Plant, tmp_path_factory: pytest.TempPathFactory) -> None:
+    leaking = filled_small(tmp_path_factory, plant)
+    with pytest.raises(LawBroken) as caught:
+        check_truncation(leaking, SMALL_FIRST, [LATE])
+    require(caught.value, point_in_time.TRUNCATION, LATE)
+
+
+def test_another_future_catches_a_mean_over_the_range(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    leaking = filled_small(tmp_path_factory, planted.DEMEANED)
+    with pytest.raises(LawBroken) as caught:
+        check_another_future(leaking, LATE, ago=3, ahead=7)
+    require(caught.value, point_in_time.FUTURE, LATE - timedelta(days=2))
+
+
+def test_another_future_must_be_another(small: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(point_in_time, "AlteredSource", lambda source, **_when: source)
+    with pytest.raises(LawBroken, match="changed nothing"):
+        check_another_future(small, LATE, ago=3, ahead=7)
+
+
+@pytest.mark.parametrize("plant", [planted.WHOLE_TREE, planted.OWN_ROWS])
+def test_isolation_catches(plant: Plant, tmp_path_factory: pytest.TempPathFactory) -> None:
+    leaking = filled_small(tmp_path_factory, plant)
+    twin = garbage_twin(leaking.lake, leaking.tables, tmp_path_factory.mktemp("garbage"))
+    with pytest.raises(LawBroken) as caught:
+        check_isolation(leaking, twin, LATE, LATE)
+    require(caught.value, point_in_time.ISOLATION, LATE)
+
+
+def test_isolation_requires_that_what_is_read_is_hashed(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def forgetful(
+        lake: Lake, windows: Mapping[str, Window], wanted: SessionRange
+    ) -> dict[date, str]:
+        nearest = {name: replace(window, lookback=1, block=0) for name, window in windows.items()}
+        return input_hashes(lake, nearest, wanted)
+
+    monkeypatch.setattr(inputs, "input_hashes", forgetful)
+    monkeypatch.setattr(making, "input_hashes", forgetful)
+    monkeypatch.setattr(point_in_time, "input_hashes", forgetful)
+    forgetting = filled_small(tmp_path_factory)
+    twin = garbage_twin(small.lake, small.tables, tmp_path_factory.mktemp("garbage"))
+    with pytest.raises(LawBroken, match="its input hash ignores instruments/bars of 2022-03-01"):
+        check_isolation(forgetting, twin, LATE, LATE)
+
+
+def test_two_wall_clocks_catch_an_age(tmp_path_factory: pytest.TempPathFactory) -> None:
+    leaking = filled_small(tmp_path_factory, planted.AGED)
+    with pytest.raises(LawBroken) as caught:
+        check_clocks(leaking, LATE, LATE, [later_clock])
+    require(caught.value, point_in_time.CLOCKS, LATE)
+
+
+def test_a_module_that_reads_the_wall_clock_is_caught(tmp_path: Path) -> None:
+    graph = small_recipe(planted.IMPURE_MODULE).graph(tmp_path)
+    with pytest.raises(LawBroken, match=r"lakehouse\.lake, line \d+, .*datetime\.now"):
+        check_no_clock_is_read(graph)
+
+
+def require(broken: LawBroken, law: str, session: date) -> None:
+    """Require that a law was broken by the leaking table, from a session on, in its rows."""
+    assert (broken.law, broken.table, broken.session) == (law, LEAKY, session)
+    assert "column close" in str(broken)

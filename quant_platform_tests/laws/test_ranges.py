@@ -2,23 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 
-import polars as pl
 import pytest
 
-from quant_platform_tests.laws import planted
+from quant_platform_tests.laws import deliveries, moments, planted, ranges
 from quant_platform_tests.laws.broken import LawBroken, require_same
-from quant_platform_tests.laws.conftest import FIRST, LAST, SMALL, SMALL_FIRST, SMALL_LAST
-from quant_platform_tests.laws.deliveries import AlteredDelivery, garbled_delivery
+from quant_platform_tests.laws.conftest import (
+    FIRST,
+    LAST,
+    SMALL_FIRST,
+    SMALL_LAST,
+    filled_small,
+    small_recipe,
+)
+from quant_platform_tests.laws.deliveries import AlteredDelivery
 from quant_platform_tests.laws.ranges import (
     Segment,
     check_made_over_again,
     check_range_equals_chunks,
     check_securities_apart,
 )
-from quant_platform_tests.laws.workshop import Workshop
+from quant_platform_tests.laws.workshop import Recipe, Workshop
 from quant_platform_tests.small_project import SmallProject
+
+LEAKY = "instruments/features_trend"
+BAD_DAY = date(2022, 3, 23)
+BAD_SEGMENT = (BAD_DAY - timedelta(days=2), BAD_DAY + timedelta(days=5))
+
+
+def segments_of(workshop: Workshop) -> dict[str, Segment]:
+    """Stretches of history in which a range could differ from its days."""
+    nyse = next(s.calendar for s in workshop.stages if s.calendar.code == "XNYS")
+    days = moments.event_days(moments.truth(workshop.recipe.sleeves, FIRST, LAST), nyse)
+    full = nyse.offset(nyse.between(FIRST, LAST)[0], 252)
+    return {
+        "the first days of history": (FIRST, FIRST + timedelta(days=3)),
+        "a session that arrives late": (days["late_session"][1], days["late_session"][-1]),
+        "a correction, and a block's end": (days["correction"][0], days["correction"][-1]),
+        "a delisting": (days["delisting"][0], days["delisting"][-1] + timedelta(days=1)),
+        "the first full window": (full - timedelta(days=1), full + timedelta(days=1)),
+        "the last days": (LAST - timedelta(days=2), LAST),
+    }
+
+
+def test_single_days(filled: Workshop) -> None:
+    check_range_equals_chunks(filled, list(segments_of(filled).values()), chunks=[1])
+
+
+def test_chunks_of_seven(filled: Workshop) -> None:
+    check_range_equals_chunks(filled, [(date(2022, 6, 1), date(2022, 7, 31))], chunks=[7])
+
+
+def test_made_over_again(filled: Workshop) -> None:
+    check_made_over_again(filled, [(date(2022, 3, 20), date(2022, 4, 20)), (LAST, LAST)])
+
+
+def test_securities_apart(filled: Workshop) -> None:
+    for segment in segments_of(filled).values():
+        check_securities_apart(filled, segment)
+
+
+@pytest.mark.slow
+def test_every_single_day(filled: Workshop) -> None:
+    check_range_equals_chunks(filled, [(FIRST, LAST)], chunks=[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [5, 63, 100])
+def test_all_history_in_chunks(filled: Workshop, chunk: int) -> None:
+    check_range_equals_chunks(filled, [(FIRST, LAST)], chunks=[chunk])
+
+
+def test_a_blocked_session_blocks_the_same_in_single_days(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    recipe = small_recipe()
+    garbled = replace(
+        recipe, alter=lambda source: AlteredDelivery(source, deliveries.garbled, [BAD_DAY])
+    )
+    workshop = Workshop.open(tmp_path_factory.mktemp("garbled"), garbled)
+    workshop.make_all(SMALL_FIRST, SMALL_LAST)
+    verdicts = {s.table: workshop.lake.provenance(s.table, BAD_DAY) for s in workshop.stages}
+    assert {entry.verdict for entry in verdicts.values()} == {"blocked"}
+    check_range_equals_chunks(workshop, [BAD_SEGMENT], chunks=[1, 3])
+    check_made_over_again(workshop, [BAD_SEGMENT])
+
+
+def test_an_absent_session_is_missed_the_same_in_single_days(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    absent = [("instruments/bars", BAD_DAY)]
+    workshop = Workshop.open(tmp_path_factory.mktemp("absent"), small_recipe())
+    workshop.make_all(SMALL_FIRST, SMALL_LAST, absent=absent)
+    for stage in workshop.stages:
+        assert BAD_DAY not in workshop.lake.present(stage.table, [BAD_DAY])
+    check_range_equals_chunks(workshop, [BAD_SEGMENT], chunks=[1, 3], absent=absent)
+
+
+def test_an_honest_short_history_keeps_the_law(small: Workshop) -> None:
+    check_range_equals_chunks(small, [BAD_SEGMENT], chunks=[3])
+    check_made_over_again(small, [BAD_SEGMENT])
+    check_securities_apart(small, BAD_SEGMENT)
+
+
+def test_chunks_catch_a_sum_that_begins_with_the_range(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    leaking = filled_small(tmp_path_factory, planted.RUNNING)
+    with pytest.raises(LawBroken) as caught:
+        check_range_equals_chunks(leaking, [BAD_SEGMENT], chunks=[3])
+    require(caught.value, ranges.DAYS)
+
+
+def test_making_over_again_catches_own_rows_inside_the_range(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    leaking = filled_small(tmp_path_factory, planted.OWN_ROWS)
+    with pytest.raises(LawBroken) as caught:
+        check_made_over_again(leaking, [BAD_SEGMENT])
+    require(caught.value, ranges.DAYS)
+
+
+def test_subsets_catch_a_rank(tmp_path_factory: pytest.TempPathFactory) -> None:
+    leaking = filled_small(tmp_path_factory, planted.RANKED)
+    with pytest.raises(LawBroken) as caught:
+        check_securities_apart(leaking, BAD_SEGMENT)
+    require(caught.value, ranges.APART)
+
+
+def test_dagster_makes_what_the_workshop_makes(
+    small: Workshop, small_project: Callable[..., SmallProject]
+) -> None:
+    """One run, and single days, through Dagster; the laws above leave its loop out."""
+    recipe: Recipe = small.recipe
+    project = small_project(**recipe.changes)
+    middle = date(2022, 4, 12)
+    project.fill(SMALL_FIRST, middle, jobs=["us_daily"])
+    project.fill(middle + timedelta(days=1), SMALL_LAST, jobs=["us_daily"], chunk=1)
+    project.fill(BAD_DAY, BAD_DAY, jobs=["us_daily"], force=True)
+    days = small.days(SMALL_FIRST, SMALL_LAST)
+    require_same(ranges.DAYS, small.lake, project.lake, days, "by Dagster")
+
+
+def require(broken: LawBroken, law: str) -> None:
+    assert (broken.law, broken.table, broken.session) == (law, LEAKY, BAD_SEGMENT[0])

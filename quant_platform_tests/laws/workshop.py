@@ -47,6 +47,16 @@ Pick = Callable[[str, date], Lake | None]
 """Says which lake a partition of a composed lake comes from; None leaves it out."""
 
 
+def only(branch: str, plant: Plant | None = None) -> Plant:
+    """Return the plant that leaves one branch of the graph, with another plant applied."""
+
+    def chosen(stages: list[Stage], situation: Situation) -> list[Stage]:
+        own = [stage for stage in stages if stage.table.startswith(f"{branch}/")]
+        return own if plant is None else plant(own, situation)
+
+    return chosen
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what a workshop makes, apart from its folder.
@@ -69,7 +79,7 @@ class Recipe:
     clock: Clock = lambda: EVENING
 
     def settings(self, folder: Path) -> Settings:
-        """Settings of a workshop in a folder."""
+        """Return the settings of a workshop in a folder."""
         return replace(_settings(*self.changes.items()), lake_root=folder / "lake")
 
     @cached_property
@@ -120,6 +130,10 @@ class Workshop:
     def stages(self) -> tuple[Stage, ...]:
         """Stages of the graph, upstream first."""
         return self.graph.stages
+
+    def stage(self, table: str) -> Stage:
+        """Stage of a table."""
+        return next(stage for stage in self.stages if stage.table == table)
 
     def make(self, stage: Stage, sessions: Sequence[date]) -> None:
         """Make a range of one table, current or not; sessions without their inputs stay unmade."""

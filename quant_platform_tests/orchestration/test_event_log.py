@@ -20,6 +20,7 @@ import yaml
 from dagster import AssetKey, DagsterEventType
 from dagster._core.events import DagsterEventBatchMetadata
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventRecordsFilter
 
 from quant_platform.orchestration import event_log_connections
@@ -260,6 +261,26 @@ def test_a_run_of_any_size_can_be_deleted(log: BatchedSqliteEventLog, tmp_path: 
     index_left = databases(tmp_path)["index.db"]
     assert {row[1] for row in index_left["event_logs"]} == {"run"}
     assert len(index_left["asset_event_tags"]) == 2 * len(DAYS) + 1
+
+
+def test_a_new_file_has_stocks_tables_and_revision(tmp_path: Path) -> None:
+    def made_by(kind: type[SqliteEventLogStorage]) -> list[tuple[Any, ...]]:
+        folder = tmp_path / kind.__name__
+        log = kind(str(folder))
+        log.store_event(engine_note())
+        log.dispose()
+        told = []
+        for name in ("index.db", "run.db"):
+            with closing(sqlite3.connect(folder / name)) as connection:
+                told += connection.execute(
+                    "select type, name, tbl_name, replace(replace(sql, char(10), ''), '\t', '') "
+                    "from sqlite_master order by name"
+                ).fetchall()
+                told += connection.execute("select version_num from alembic_version").fetchall()
+                told += connection.execute("pragma journal_mode").fetchall()
+        return told
+
+    assert made_by(BatchedSqliteEventLog) == made_by(SqliteEventLogStorage)
 
 
 # --- files and connections -------------------------------------------------------------------

@@ -46,9 +46,11 @@ class FeaturesState(dy.Schema):
     bars = dy.UInt32(min=1, description="State: bars taken in since the security's first.")
     idle = dy.UInt32(description="State: sessions since the last bar; 0 when it traded today.")
     close_state = dy.Float64(min_exclusive=0, description="State: last close taken in, price.")
-    ema_20_state = dy.Float64(min_exclusive=0, description="State: mean, seeded by the plain mean.")
+    ema_20_state = dy.Float64(
+        min_exclusive=0, description="State: mean, seeded by the plain mean, price."
+    )
     ema_200_state = dy.Float64(
-        min_exclusive=0, description="State: mean, seeded by the plain mean."
+        min_exclusive=0, description="State: mean, seeded by the plain mean, price."
     )
     gain_14_state = dy.Float64(min=0, description="State: Wilder mean of rises, price.")
     loss_14_state = dy.Float64(min=0, description="State: Wilder mean of falls, price, positive.")

@@ -32,11 +32,11 @@ class FeaturesTrend(dy.Schema):
 
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
-    close = dy.Float64(min_exclusive=0, description="Close of the session as known at its cutoff.")
+    close = dy.Float64(min_exclusive=0, description="Close as known at the cutoff, price.")
     sma_20 = _feature("Mean close of 20 sessions, price.", 20, above=0)
     sma_50 = _feature("Mean close of 50 sessions, price.", 50, above=0)
     sma_200 = _feature("Mean close of 200 sessions, price.", 200, above=0)
-    sma_50_slope = _feature("Change of sma_50 over 10 sessions, percent.", 60)
+    sma_50_slope = _feature("Change of sma_50 over 10 sessions, percent, signed.", 60)
     performance_21 = _feature("close / close 21 sessions ago - 1, fraction.", 22, least=-1)
     performance_252 = _feature("close / close 252 sessions ago - 1, fraction.", 253, least=-1)
     volatility_21 = _feature(
@@ -45,7 +45,7 @@ class FeaturesTrend(dy.Schema):
     high_252_distance = _feature(
         "close / highest high of 252 sessions - 1, fraction, never positive.", 252, least=-1, most=0
     )
-    volume_ratio_20 = _feature("Volume / mean volume of 20 sessions.", 20, least=0)
+    volume_ratio_20 = _feature("Volume / mean volume of 20 sessions, ratio.", 20, least=0)
     bars_252 = dy.UInt16(description="Bars known among the last 252 sessions.", max=252)
 
 
