@@ -173,10 +173,10 @@ def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
     if globs != [f"{_escaped(layout.folder)}/*/{PART}"]:
         # No file, or files of an older version: the contract's columns are there all the same.
         selected.append(f"SELECT {_typed_nulls(contract)} WHERE false")
-    if globs:
-        files = ", ".join(_quoted(glob) for glob in globs)
-        source = f"read_parquet([{files}], hive_partitioning=false, union_by_name=true)"
-        selected.append(f"SELECT * FROM {source}")
+    # Files of one version are alike: DuckDB need not look at each before it answers.
+    selected += [
+        f"SELECT * FROM read_parquet({_quoted(glob)}, hive_partitioning=false)" for glob in globs
+    ]
     body = " UNION ALL BY NAME ".join(selected)
     if contract.external:
         identity = ", ".join(f'"{n}"' for n in contract.key if n != "known_at")

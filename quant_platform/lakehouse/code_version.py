@@ -95,10 +95,14 @@ def _is_module(name: str) -> bool:
 
 @cache
 def _source(name: str) -> bytes:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
+    """Text of a module; nothing for a folder without one and for what is typed into a notebook."""
+    try:
+        spec = find_spec(name)
+    except ValueError:
         return b""
-    return Path(spec.origin).read_bytes()
+    if spec is None:
+        raise ModuleNotFoundError(f"a stage names module '{name}', which is not there", name=name)
+    return b"" if spec.origin is None else Path(spec.origin).read_bytes()
 
 
 @cache

@@ -15,8 +15,15 @@ from quant_platform.lakehouse.files import file_errors, write_atomic
 from quant_platform.lakehouse.layout import TableLayout
 
 
-def write_description(layout: TableLayout, calendar: SessionCalendar) -> bool:
-    """Record a table's calendar and contract; return whether they are new.
+def is_described(layout: TableLayout, calendar: SessionCalendar) -> bool:
+    """Say whether the table's description holds this calendar and the contract."""
+    path = layout.description
+    with file_errors(path, "describe the table in"):
+        return path.exists() and path.read_text() == _text(layout, calendar)
+
+
+def write_description(layout: TableLayout, calendar: SessionCalendar) -> None:
+    """Record a table's calendar and contract.
 
     Parameters
     ----------
@@ -25,7 +32,11 @@ def write_description(layout: TableLayout, calendar: SessionCalendar) -> bool:
     calendar
         Calendar that its sessions are counted in.
     """
-    text = json.dumps(
+    write_atomic(layout.description, _text(layout, calendar).encode())
+
+
+def _text(layout: TableLayout, calendar: SessionCalendar) -> str:
+    return json.dumps(
         {
             "table": layout.table,
             "grain": layout.contract.grain,
@@ -38,12 +49,6 @@ def write_description(layout: TableLayout, calendar: SessionCalendar) -> bool:
         },
         indent=1,
     )
-    path = layout.description
-    with file_errors(path, "describe the table in"):
-        if path.exists() and path.read_text() == text:
-            return False
-    write_atomic(path, text.encode())
-    return True
 
 
 def read_calendar(layout: TableLayout) -> SessionCalendar:

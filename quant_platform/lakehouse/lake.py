@@ -21,7 +21,7 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import ContractError, LakeError, LookAheadError
 from quant_platform.lakehouse.contracts import Contract
-from quant_platform.lakehouse.description import read_calendar, write_description
+from quant_platform.lakehouse.description import is_described, read_calendar, write_description
 from quant_platform.lakehouse.layout import TableLayout, table_names
 from quant_platform.lakehouse.provenance import Entry, ProvenanceLog, outcome_frame
 from quant_platform.lakehouse.store import PartitionStore, read_footer
@@ -195,8 +195,16 @@ class Lake:
     # -- what a table is ---------------------------------------------------------------------------
 
     def describe(self, table: str, calendar: SessionCalendar) -> None:
-        """Record a table's calendar and contract, once and again whenever they change."""
-        if write_description(self.layout(table), calendar):
+        """Record a table's calendar and contract, once and again whenever they change.
+
+        Partitions of days on which the calendar has no session any more are withdrawn; what became
+        known on such a day belongs to the session after it.
+        """
+        layout = self.layout(table)
+        if not is_described(layout, calendar):
+            # Before the new text stands: after a crash in between they are looked for again.
+            self._withdraw_closed(table, calendar)
+            write_description(layout, calendar)
             self._calendars.pop(table, None)
 
     def calendar(self, table: str) -> SessionCalendar:

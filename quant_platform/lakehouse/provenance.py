@@ -117,34 +117,37 @@ class ProvenanceLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read_to = 0
-        self._inode = -1
         self._entries: dict[date, Entry] = {}
+        self._begin_anew(-1)
 
     def latest(self) -> dict[date, Entry]:
         """Last entry of each session; a torn last line is left for the next writer to report."""
         try:
             status = self.path.stat()
         except FileNotFoundError:
-            self._entries, self._read_to, self._inode = {}, 0, -1
+            self._begin_anew(-1)
             return self._entries
         if status.st_ino != self._inode or status.st_size < self._read_to:
-            self._entries, self._read_to, self._inode = {}, 0, status.st_ino
+            self._begin_anew(status.st_ino)
         if status.st_size > self._read_to:
             with file_errors(self.path, "read"), self.path.open("rb") as stream:
                 stream.seek(self._read_to)
                 fresh = stream.read()
             whole = fresh[: fresh.rfind(b"\n") + 1]
             # Only the last line of a session counts; the others need not be understood.
-            newest = {
-                line[_SESSION]: (number, line)
-                for number, line in enumerate(whole.splitlines(), start=1)
-            }
+            lines = list(enumerate(whole.splitlines(), start=self._lines + 1))
+            newest = {line[_SESSION]: (number, line) for number, line in lines}
             for number, line in newest.values():
                 entry = self._parse(line, number)
                 self._entries[entry.session] = entry
             self._read_to += len(whole)
+            self._lines += len(lines)
         return self._entries
+
+    def _begin_anew(self, inode: int) -> None:
+        """Forget what was read, of this file or of another that had its name."""
+        self._entries = {}
+        self._inode, self._read_to, self._lines = inode, 0, 0
 
     def history(self, session: date) -> list[Entry]:
         """Every entry of one session, oldest first."""

@@ -6,7 +6,8 @@ with ``DAGSTER_EVENT_BATCH_SIZE`` set it hands all events of one asset in one ru
 :meth:`store_event_batch`, which stock storage serves event by event. Here it works like this.
 
 1. Events of the types that Dagster batches (:data:`COVERED_EVENTS`) are one unit. Any other event
-   in the batch is split out before anything is written and goes the stock way afterwards.
+   in the batch is split out before anything is written and goes the stock way afterwards. The plan
+   of a range, which Dagster hands over as one event, becomes the plans of its partitions.
 2. Every row is serialised before any lock is taken.
 3. The run's shard is locked with ``BEGIN IMMEDIATE`` and gets its rows, uncommitted: what can fail
    there (a lock held by somebody, a violated row, a full disk) fails now.

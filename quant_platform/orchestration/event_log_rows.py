@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -154,7 +155,7 @@ class _BatchSerializer:
             self._entry_rest = rest
         before_data, before_time, after = self._entry_frame
         data = self._data_text(event.event_specific_data)
-        return f"{before_data}{data}{before_time}{json.dumps(entry.timestamp)}{after}"
+        return f"{before_data}{data}{before_time}{float.__repr__(entry.timestamp)}{after}"
 
     def _data_text(self, data: Any) -> str:
         if isinstance(data, StepMaterializationData):
@@ -173,7 +174,7 @@ class _BatchSerializer:
             self._data_rest = rest
         before_metadata, before_partition, after = self._data_frame
         metadata = _metadata_text(materialization)
-        partition = json.dumps(materialization.partition)
+        partition = _text_or_null(materialization.partition)
         return f"{before_metadata}{metadata}{before_partition}{partition}{after}"
 
     def _planned_text(self, data: AssetMaterializationPlannedData) -> str:
@@ -183,7 +184,7 @@ class _BatchSerializer:
             self._data_frame = _cut(text, _PARTITION_GAP)
             self._data_rest = rest
         before, after = self._data_frame
-        return f"{before}{json.dumps(data.partition)}{after}"
+        return f"{before}{_text_or_null(data.partition)}{after}"
 
 
 def _cut(text: str, *gaps: str) -> list[str]:
@@ -200,6 +201,10 @@ def _metadata_text(materialization: AssetMaterialization) -> str:
     nothing_else = materialization._replace(asset_key=_as_any(None), tags=None)
     packed = pack_value(nothing_else)["metadata_entries"]
     return f'"metadata_entries": {json.dumps(packed, sort_keys=True)}'
+
+
+def _text_or_null(value: str | None) -> str:
+    return "null" if value is None else encode_basestring_ascii(value)
 
 
 def _as_any(value: object) -> Any:

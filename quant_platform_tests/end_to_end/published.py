@@ -74,7 +74,7 @@ def clean_rows(last: date) -> pl.DataFrame:
 
 
 def published(rows: pl.DataFrame) -> dict[str, PublishedSource]:
-    """Sources of a project in which only NYSE stocks are delivered."""
+    """Route every sleeve to a source that has stocks and nothing else."""
     source = PublishedSource({"instruments": rows})
     return {"instruments": source, "crypto": source}
 
@@ -86,7 +86,7 @@ def bar_of(session: date, *securities: str) -> pl.Expr:
 
 
 def known_in(session: date) -> pl.Expr:
-    """An instant shortly before a session's cutoff."""
+    """Return an instant shortly before a session's cutoff."""
     instant = NYSE.cutoff(session) - timedelta(minutes=10)
     return pl.lit(instant, pl.Datetime("us", "UTC"))
 

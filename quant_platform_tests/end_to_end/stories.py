@@ -8,6 +8,8 @@ from typing import Any
 
 from quant_platform.errors import QuantError
 from quant_platform.lakehouse.lake import Lake
+from quant_platform.orchestration.io import LakeIOManager
+from quant_platform.orchestration.making import make_range, missing_error
 from quant_platform_tests.small_project import SmallProject
 
 Story = dict[date, tuple[Any, ...]]
@@ -37,6 +39,24 @@ def attempt(
     except QuantError as error:
         return error
     return None
+
+
+def make_directly(project: SmallProject, table: str, sessions: Sequence[date]) -> None:
+    """Make a range of one table, read and stored as in a run, without Dagster's loop around it.
+
+    Raises
+    ------
+    MissingUpstreamError
+        As the run would, with the sessions stored that can be made.
+    """
+    stage = project.stage(table)
+    io = LakeIOManager(project.lake, {known.table: known for known in project.graph.stages})
+    wanted = stage.range_of(list(sessions))
+    frames = {name: io.read(window, wanted) for name, window in stage.windows.items()}
+    made = make_range(stage, project.lake, frames, wanted, "direct")
+    io.store(made)
+    if made.missing:
+        raise missing_error(stage, made.missing)
 
 
 def materialised(project: SmallProject, table: str) -> list[date]:

@@ -75,10 +75,11 @@ def require_same(
     how
         How ``found`` was made, for the message.
     """
-    for table, sessions in days.items():
-        known, made = expected.entries(table), found.entries(table)
-        present = set(expected.present(table, list(known)))
-        remade = set(found.present(table, list(made)))
+    for table, asked in days.items():
+        sessions = list(asked)
+        known, made = expected.log(table).latest(), found.log(table).latest()
+        present = set(expected.present(table, sessions))
+        remade = set(found.present(table, sessions))
         for session in sessions:
             if (session in present) != (session in remade):
                 where = "is absent" if session in present else "should not exist"

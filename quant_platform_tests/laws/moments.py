@@ -13,22 +13,24 @@ from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.sources.simulated import SimulatedSource
 from quant_platform.sources.simulated_truth import planted_events
 
-EVENTS = (
+EVENTS = {
     "late",
     "correction",
     "late_session",
-    "part_late_session",
     "impossible",
     "duplicate",
     "closed_print",
     "missing",
     "listing",
     "delisting",
-)
+}
+"""Kinds of events without which a history tests too little."""
+DECISIVE = {"late", "correction", "late_session", "listing", "delisting"}
+"""Those of which the days before count as well: a day on which it was not known yet."""
 
 
 def truth(sleeves: Sequence[SleeveContext], first: date, last: date) -> pl.DataFrame:
-    """Return what the market planted between two days: the truth table with a ``sleeve`` column."""
+    """Return what the market planted between two days: the truth tables, sleeve after sleeve."""
     tables = []
     for sleeve in sleeves:
         assert isinstance(sleeve.source, SimulatedSource)
@@ -36,11 +38,12 @@ def truth(sleeves: Sequence[SleeveContext], first: date, last: date) -> pl.DataF
         tables.append(events.with_columns(sleeve=pl.lit(sleeve.sleeve.name)))
     inside = pl.col("session").is_between(first, last)
     known = pl.col("knowledge_session").is_null() | (pl.col("knowledge_session") <= last)
-    return pl.concat(tables).filter(inside & known).sort("event", "session", "security_id")
+    everything = pl.concat(tables).filter(inside & known)
+    return everything.sort("event", "sleeve", "session", "security_id")
 
 
 def event_days(events: pl.DataFrame, calendar: SessionCalendar) -> dict[str, list[date]]:
-    """Days around the last event of each kind: the day of it, of its knowledge, and before both.
+    """Days around the last row of each kind: the day of it, of its knowledge, and before both.
 
     Parameters
     ----------

@@ -82,24 +82,37 @@ def check_rows_conserved(workshop: Workshop, first: date, last: date) -> None:
         if kind not in source.kinds:
             found = f"its source '{source.name}' delivers no '{kind}' to compare with"
             raise LawBroken(ROWS, stage.table, None, found)
-        for session in workshop.sessions(stage, first, last):
-            delivered = getattr(source, kind)(stage.calendar, branch, [session])
-            stored = _rows(workshop.lake, stage.table, session)
-            rejected = _rows(workshop.lake, f"quarantine/{stage.table}", session)
-            if delivered.height != stored.height + rejected.height:
-                found = (
-                    f"{delivered.height} rows were delivered, {stored.height} are stored and "
-                    f"{rejected.height} are in quarantine"
-                )
+        sessions = workshop.sessions(stage, first, last)
+        delivered = getattr(source, kind)(stage.calendar, branch, sessions)
+        known = stage.calendar.knowledge_sessions(delivered["known_at"])
+        stored = _rows(workshop.lake, stage.table, sessions)
+        rejected = _rows(workshop.lake, f"quarantine/{stage.table}", sessions)
+        counts = [
+            _count(known, sessions),
+            *(_count(rows["knowledge_session"], sessions) for rows in (stored, rejected)),
+        ]
+        for session, there, kept, aside in zip(sessions, *counts, strict=True):
+            if there != kept + aside:
+                found = f"{there} rows were delivered, {kept} are stored, {aside} in quarantine"
                 raise LawBroken(ROWS, stage.table, session, found)
-            named = [name for name in delivered.columns if name in stored.columns]
-            if stored.join(delivered, on=named, how="anti", nulls_equal=True).height:
-                raise LawBroken(ROWS, stage.table, session, "it holds rows that were not delivered")
+        named = [name for name in delivered.columns if name in stored.columns]
+        strange = stored.join(delivered, on=named, how="anti", nulls_equal=True)
+        if strange.height:
+            session = strange["knowledge_session"][0]
+            raise LawBroken(ROWS, stage.table, session, "it holds rows that were not delivered")
 
 
-def _rows(lake: Lake, table: str, session: date) -> pl.DataFrame:
-    """Rows of a partition, withdrawn or not."""
-    entry = lake.log(table).latest().get(session)
-    if entry is None:
+def _count(partition: pl.Series, sessions: Sequence[date]) -> list[int]:
+    """Rows of each session."""
+    counted = dict(partition.alias("session").value_counts().iter_rows())
+    return [counted.get(session, 0) for session in sessions]
+
+
+def _rows(lake: Lake, table: str, sessions: Sequence[date]) -> pl.DataFrame:
+    """Rows of partitions, withdrawn or not."""
+    entries = lake.log(table).latest()
+    store = lake.store(table)
+    files = [store.file_of(entries[day]) for day in sessions if day in entries]
+    if not files:
         return lake.layout(table).contract.empty()
-    return pl.read_parquet(lake.store(table).file_of(entry), hive_partitioning=False)
+    return pl.read_parquet(files, hive_partitioning=False)

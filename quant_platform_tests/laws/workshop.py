@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from quant_platform.errors import MissingUpstreamError
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.layout import TableLayout
+from quant_platform.lakehouse.rules import TRAILING_SESSIONS
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.graph import Graph, Overrides, build_graph, sleeve_contexts
 from quant_platform.orchestration.io import LakeIOManager
@@ -223,8 +224,24 @@ class Workshop:
         return new
 
     def before(self, day: date) -> Pick:
-        """Pick this lake's sessions before a day, and none after."""
-        return lambda _table, session: self.lake if session < day else None
+        """Pick this lake's sessions before a day, as far back as any table of the graph reads."""
+        reach = dict.fromkeys(self.tables, 0)
+        reach |= {stage.table: TRAILING_SESSIONS for stage in self.stages}
+        for stage in self.stages:
+            for window in stage.windows.values():
+                reach[window.table] = max(reach[window.table], window.reach)
+        oldest = {}
+        for stage in self.stages:
+            earlier = stage.calendar.between(stage.history_start, day - timedelta(days=1))
+            kept = earlier[-reach[stage.table] :]
+            oldest[stage.table] = kept[0] if kept else day
+        return lambda table, session: self.lake if oldest.get(table, day) <= session < day else None
+
+    def under(self, recipe: Recipe) -> Workshop:
+        """Return a workshop of another recipe on this lake; the wall clock is still this one's."""
+        graph = recipe.graph(self.folder)
+        io = LakeIOManager(self.lake, {stage.table: stage for stage in graph.stages})
+        return Workshop(self.folder, recipe, graph, self.lake, io)
 
     def _chunks(self, first: date, last: date, chunk: int | None) -> Iterator[tuple[date, date]]:
         days = sorted({day for stage in self.stages for day in self.sessions(stage, first, last)})

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
 from quant_platform.errors import MissingUpstreamError
-from quant_platform.orchestration.making import make_range
 from quant_platform_tests.end_to_end.published import (
     FIRST,
     NYSE,
-    PublishedSource,
     clean_rows,
     published,
 )
-from quant_platform_tests.end_to_end.stories import attempt, materialised, story
-from quant_platform_tests.laws.workshop import Recipe, Workshop
+from quant_platform_tests.end_to_end.stories import attempt, make_directly, materialised, story
 from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
 BARS, TREND, STATE = (
     f"instruments/{kind}" for kind in ("bars", "features_trend", "features_state")
 )
-LAST = NYSE.offset(FIRST, 280)
-MISSING = NYSE.offset(FIRST, 12)
+LAST = NYSE.offset(FIRST, 266)
+MISSING = NYSE.offset(FIRST, 8)
 FAR = NYSE.offset(MISSING, 252)
 """The last session whose trend window holds the missing one."""
 DAYS = NYSE.between(FIRST, LAST)
@@ -90,22 +86,18 @@ def test_sessions_that_do_not_depend_on_it_are_made(
 
 
 def test_single_days_make_and_refuse_the_same(
-    with_a_hole: tuple[SmallProject, MissingUpstreamError], rows: pl.DataFrame, tmp_path: Path
+    with_a_hole: tuple[SmallProject, MissingUpstreamError], rows: pl.DataFrame, small_project: Make
 ) -> None:
     project, _error = with_a_hole
-    recipe = Recipe(alter=lambda _source: PublishedSource({"instruments": rows}))
-    days = Workshop.open(tmp_path, recipe)
-    stages = {stage.table: stage for stage in days.stages}
+    days = small_project(sources=published(rows))
     for bars in ([d for d in DAYS if d < MISSING], [d for d in DAYS if d > MISSING]):
-        days.make(stages[BARS], bars)
-    refused = (MISSING, NYSE.offset(MISSING, 1), FAR)
+        make_directly(days, BARS, bars)
     for table in (TREND, STATE):
         for session in (day for day in DAYS if day in project.lake.entries(table)):
-            days.make(stages[table], [session])
-        for session in refused:
-            wanted = stages[table].range_of([session])
+            make_directly(days, table, [session])
+        for session in (MISSING, NYSE.offset(MISSING, 1), FAR):
             with pytest.raises(MissingUpstreamError) as refusal:
-                make_range(stages[table], days.lake, {}, wanted, "run")
+                make_directly(days, table, [session])
             if session == MISSING:
                 assert refusal.value.found.endswith(f"{BARS} has no {MISSING}")
         assert story(days.lake, table) == story(project.lake, table)

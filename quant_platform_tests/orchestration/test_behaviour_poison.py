@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,15 +14,13 @@ from quant_platform_tests.end_to_end.published import (
     FIRST,
     NYSE,
     SECURITIES,
-    PublishedSource,
     bar_of,
     clean_rows,
     corrected,
     late,
     published,
 )
-from quant_platform_tests.end_to_end.stories import attempt, story
-from quant_platform_tests.laws.workshop import Recipe, Workshop
+from quant_platform_tests.end_to_end.stories import attempt, make_directly, story
 from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
@@ -75,16 +72,12 @@ def test_a_rerun_never_reads_the_state_that_it_replaces(filled: SmallProject, by
     filled.lake.verify(STATE, list(honest))
 
 
-def test_single_days_never_read_their_own_old_state(filled: SmallProject, tmp_path: Path) -> None:
+def test_single_days_never_read_their_own_old_state(filled: SmallProject) -> None:
     honest = story(filled.lake, STATE)
     poison(filled, INSIDE, "numbers")
-    recipe = Recipe(alter=lambda _source: PublishedSource({"instruments": rows_with_replays()}))
-    days = Workshop.open(tmp_path / "project", recipe)
-    assert days.lake.root == filled.lake.root
-    stage = next(stage for stage in days.stages if stage.table == STATE)
     for session in INSIDE:
-        days.make(stage, [session])
-    assert story(days.lake, STATE) == honest
+        make_directly(filled, STATE, [session])
+    assert story(filled.lake, STATE) == honest
 
 
 def test_state_before_the_range_is_read(filled: SmallProject) -> None:

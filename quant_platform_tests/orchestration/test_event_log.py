@@ -1,13 +1,11 @@
-"""Batches are whole or absent, files are shared politely, and the shipped instance file loads."""
+"""Batches are whole or absent, hold what they may hold, and the shipped instance file uses them."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 import sqlalchemy as db
 import yaml
 from dagster import AssetKey, DagsterEventType
-from dagster._core.events import DagsterEventBatchMetadata
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEventBatchMetadata
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventRecordsFilter
@@ -33,11 +31,11 @@ from quant_platform.orchestration.event_log_companions import (
     KeptOpenRunStorage,
     KeptOpenScheduleStorage,
 )
-from quant_platform.orchestration.event_log_connections import SqliteConnections
 from quant_platform_tests.orchestration.test_event_log_events import (
     check_planned,
     databases,
     engine_note,
+    entry,
     materialized,
     observed,
     planned,
@@ -208,6 +206,32 @@ def test_events_that_no_batch_covers_go_the_stock_way(log: BatchedSqliteEventLog
     assert stored == [events[1], events[0], events[2]]
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["as the only event", "in a batch"])
+def test_the_plan_of_a_range_is_stored_as_plans_of_its_partitions(
+    alone: bool, log: BatchedSqliteEventLog
+) -> None:
+    log.store_event(range_plan()) if alone else log.store_event_batch([range_plan(), *batch()[:1]])
+    plans = log.get_records_for_run("run", limit=3).records
+    assert [plan.event_log_entry for plan in plans] == [planned(["a"], day) for day in DAYS[:3]]
+
+
+def test_the_plan_of_a_range_stays_whole_for_a_user_who_asks_for_that(
+    log: BatchedSqliteEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", "true")
+    log.store_event_batch([range_plan(), planned(["b"], DAYS[0])])
+    stored = [record.event_log_entry for record in log.get_records_for_run("run").records]
+    assert stored == [range_plan(), planned(["b"], DAYS[0])]
+
+
+def range_plan() -> EventLogEntry:
+    subset = dg.DailyPartitionsDefinition(DAYS[0]).subset_with_partition_keys(DAYS[:3])
+    data = AssetMaterializationPlannedData(
+        AssetKey("a"), partitions_subset=subset.to_serializable_subset()
+    )
+    return entry(DagsterEventType.ASSET_MATERIALIZATION_PLANNED, data)
+
+
 def test_one_batch_may_hold_several_runs(log: BatchedSqliteEventLog) -> None:
     events = [
         materialized(["a"], day, run_id=f"run{number % 3}") for number, day in enumerate(DAYS)
@@ -281,105 +305,6 @@ def test_a_new_file_has_stocks_tables_and_revision(tmp_path: Path) -> None:
         return told
 
     assert made_by(BatchedSqliteEventLog) == made_by(SqliteEventLogStorage)
-
-
-# --- files and connections -------------------------------------------------------------------
-
-
-def test_few_files_stay_open(tmp_path: Path) -> None:
-    files = SqliteConnections(keep_open=3)
-    paths = [tmp_path / f"{number}.db" for number in range(8)]
-    for path in paths:
-        with files.transaction(path) as connection:
-            connection.exec_driver_sql("create table t (x)")
-    assert files.open_paths() == paths[-3:]
-    open_now = {link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()}
-    assert open_now.isdisjoint(paths[:-3])
-    files.close()
-    assert files.open_paths() == []
-
-
-def test_a_file_in_use_is_not_closed_for_another(tmp_path: Path) -> None:
-    files = SqliteConnections(keep_open=1)
-    with files.transaction(tmp_path / "used.db") as used:
-        for number in range(3):
-            with files.transaction(tmp_path / f"{number}.db") as other:
-                other.exec_driver_sql("create table t (x)")
-        used.exec_driver_sql("create table t (x)")
-    with closing(sqlite3.connect(tmp_path / "used.db")) as connection:
-        assert connection.execute("select count(*) from t").fetchone() == (0,)
-    files.close()
-
-
-def test_a_shard_deleted_by_another_process_is_made_anew(
-    log: BatchedSqliteEventLog, tmp_path: Path
-) -> None:
-    log.store_event_batch(batch())
-    for file in tmp_path.glob("run.db*"):
-        file.unlink()
-    log.store_event_batch(batch())
-    assert len(log.get_records_for_run("run").records) == len(batch())
-    assert len(databases(tmp_path)["run.db"]["event_logs"]) == len(batch())
-
-
-def test_a_cursor_left_half_read_does_not_pin_the_past(tmp_path: Path) -> None:
-    files = SqliteConnections()
-    path = tmp_path / "x.db"
-    with closing(sqlite3.connect(path)) as writer:
-        writer.execute("pragma journal_mode=wal")
-        writer.execute("create table t (x)")
-        writer.executemany("insert into t values (?)", [(number,) for number in range(1000)])
-        writer.commit()
-        with files.transaction(path) as connection:
-            forgotten = connection.exec_driver_sql("select x from t")
-            assert forgotten.fetchone() is not None
-        writer.execute("delete from t")
-        writer.commit()
-        with files.transaction(path) as connection:
-            assert connection.exec_driver_sql("select count(*) from t").scalar() == 0
-    files.close()
-
-
-def test_a_forked_child_opens_its_own_connections(tmp_path: Path) -> None:
-    files = SqliteConnections()
-    path = tmp_path / "x.db"
-    with files.engine(path) as engine, engine.connect() as connection:
-        connection.exec_driver_sql("create table t (x)")
-
-    def use_as_child() -> None:
-        with files.engine(path) as own, own.connect() as connection:
-            connection.exec_driver_sql("insert into t values (1)")
-            connection.commit()
-            os._exit(3 if own is engine else 0)
-
-    child = multiprocessing.get_context("fork").Process(target=use_as_child)
-    child.start()
-    child.join()
-    assert child.exitcode == 0
-    with files.transaction(path) as connection:
-        assert connection.exec_driver_sql("select count(*) from t").scalar() == 1
-    files.close()
-
-
-def test_a_watcher_hears_of_events_that_another_storage_writes(
-    log: BatchedSqliteEventLog, tmp_path: Path
-) -> None:
-    heard: list[EventLogEntry] = []
-    complete = threading.Event()
-
-    def hear(event: EventLogEntry, _cursor: str) -> None:
-        heard.append(event)
-        if len(heard) == len(batch()):
-            complete.set()
-
-    writer = BatchedSqliteEventLog(str(tmp_path))
-    writer.store_event(engine_note())
-    log.watch("run", str(log.get_records_for_run("run").cursor), hear)
-    writer.store_event_batch(batch())
-    assert complete.wait(30)
-    assert heard == batch()
-    log.end_watch("run", hear)
-    writer.dispose()
 
 
 # --- the instance file -----------------------------------------------------------------------
