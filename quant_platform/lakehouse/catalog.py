@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,6 +45,23 @@ _ENTRY = {
     "stamp": "STRUCT(run_id VARCHAR, code_version VARCHAR, config_hash VARCHAR, "
     "git_sha VARCHAR, written_at VARCHAR)",
     "outcomes": _OUTCOMES,
+}
+_LEDGER_LINE = {
+    "seq": "BIGINT",
+    "batch_seq": "BIGINT",
+    "schema_version": "INTEGER",
+    "record_type": "VARCHAR",
+    "run_id": "VARCHAR",
+    "ts_utc": "TIMESTAMPTZ",
+    "session": "DATE",
+    "action": "VARCHAR",
+    "content_hash": "VARCHAR",
+    "payload": "JSON",
+    "idempotency_key": "VARCHAR",
+    "supersedes": "BIGINT",
+    "payload_hash": "VARCHAR",
+    "prev_hash": "VARCHAR",
+    "hash": "VARCHAR",
 }
 
 
@@ -198,13 +215,14 @@ def _table_views(layout: TableLayout, view: str, latest: str) -> list[str]:
 
 
 def _log_views(layout: TableLayout, name: str) -> list[str]:
-    """Return the views of a provenance log: each session's last entry, and its outcomes."""
-    columns = ", ".join(f"{key}: {_quoted(kind)}" for key, kind in _ENTRY.items())
-    # The last line of a session counts, and a line that a crash cut short does not.
+    """Return the views of a provenance log: each session's last entry, and its outcomes.
+
+    The last line of a session counts, and a line that a crash cut short does not.
+    """
     last = (
         "(SELECT *, row_number() OVER () AS line FROM "
         f"read_json({_quoted(_escaped(layout.log))}, format='newline_delimited', "
-        f"columns={{{columns}}}, ignore_errors=true)) WHERE session IS NOT NULL "
+        f"columns={_columns(_ENTRY)}, ignore_errors=true)) WHERE session IS NOT NULL "
         "QUALIFY row_number() OVER (PARTITION BY session ORDER BY line DESC) = 1"
     )
     provenance = f'"provenance"."{name}"'
@@ -220,11 +238,17 @@ def _log_views(layout: TableLayout, name: str) -> list[str]:
 
 
 def _ledger_view(root: Path, name: str) -> str:
+    """Return the view of a ledger; what a crash cut short is for ``quant ledger verify`` to say."""
     glob = _quoted(f"{_escaped(root / 'ledger' / name)}/*.jsonl")
     return (
-        f'CREATE VIEW "ledger"."{name}" AS SELECT * FROM read_json_auto({glob}, '
-        "format='newline_delimited', union_by_name=true, maximum_depth=1)"
+        f'CREATE VIEW "ledger"."{name}" AS SELECT * FROM read_json({glob}, '
+        f"format='newline_delimited', columns={_columns(_LEDGER_LINE)}, ignore_errors=true) "
+        "WHERE seq IS NOT NULL"
     )
+
+
+def _columns(kinds: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name}: {_quoted(kind)}" for name, kind in kinds.items()) + "}"
 
 
 def _typed_nulls(contract: Contract) -> str:

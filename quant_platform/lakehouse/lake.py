@@ -11,7 +11,7 @@ count that calendar's sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -141,24 +141,35 @@ class Lake:
         """Compare the files of partitions, byte for byte, with what was written.
 
         A flipped bit rarely makes Parquet unreadable; more often it is another price, or a crash of
-        the reader.
+        the reader. A file that differs because its writer has not logged it yet is waited for; if
+        that writer died, its log is completed.
 
         Raises
         ------
         LakeError
             For the first file that differs.
         """
-        entries, store = self.log(table).latest(), self.store(table)
+        store = self.store(table)
+        if all(store.sound(entry) for entry in self._readable(table, sessions)):
+            return
+        store.repair()
+        for entry in self._readable(table, sessions):
+            if not store.sound(entry):
+                day = entry.session
+                raise LakeError(
+                    f"{store.file_of(entry)} is damaged: its bytes are not those that were written",
+                    expected=f"partition {day} of table '{table}' with the checksum in its log",
+                    mend=f"delete the file and run 'quant backfill --from {day} --to {day}'; "
+                    "what it replaced, if anything, is under _superseded",
+                )
+
+    def _readable(self, table: str, sessions: Sequence[date]) -> Iterator[Entry]:
+        """Entries of those of the sessions that a reader gets rows of."""
+        entries = self.log(table).latest()
         for session in sessions:
             entry = entries.get(session)
-            if entry is None or entry.verdict == "blocked" or store.sound(entry):
-                continue
-            raise LakeError(
-                f"{store.file_of(entry)} is damaged: its bytes are not those that were written",
-                expected=f"partition {session} of table '{table}' with the checksum in its log",
-                mend=f"delete the file and run 'quant backfill --from {session} --to {session}'; "
-                "what it replaced, if anything, is under _superseded",
-            )
+            if entry is not None and entry.verdict != "blocked":
+                yield entry
 
     def provenance(self, table: str, session: date) -> Entry:
         """Return what made a partition.

@@ -90,7 +90,7 @@ def late_share() -> Rule:
         "late_share",
         "warning",
         pl.when(pl.col("rows") > 0).then(pl.col("late_rows") / pl.col("rows")),
-        0.5,
+        0.2,
         "at_most",
         {"late_rows": late},
     )

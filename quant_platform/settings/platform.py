@@ -150,7 +150,7 @@ class CheckSettings(SettingsModel):
     )
     late_share: float = described(
         "A session whose rows describe earlier sessions by more than this share is reported.",
-        0.5,
+        0.2,
         unit="share of rows",
         ge=0.0,
         le=1.0,

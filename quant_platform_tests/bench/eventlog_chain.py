@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -69,28 +69,39 @@ def run_range(job: dg.JobDefinition, instance: dg.DagsterInstance, keys: Sequenc
         raise RuntimeError(f"the run from {keys[0]} to {keys[-1]} failed")
 
 
-def write_instance(home: Path, *, stock: bool) -> None:
-    """Write the shipped instance file into a folder; for stock, without its storage block."""
-    text = SHIPPED_INSTANCE.read_text()
-    if stock:
-        text = yaml.safe_dump({k: v for k, v in yaml.safe_load(text).items() if k != "storage"})
-    (home / "dagster.yaml").write_text(text)
+def write_instance(home: Path, *, without: Sequence[str] = ()) -> None:
+    """Write the shipped instance file into a folder, without some of its top-level settings."""
+    settings = yaml.safe_load(SHIPPED_INSTANCE.read_text())
+    kept = {name: setting for name, setting in settings.items() if name not in without}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(kept))
 
 
 @contextmanager
-def temporary_instance(*, stock: bool) -> Iterator[dg.DagsterInstance]:
+def environment(**changes: str | None) -> Iterator[None]:
+    """Change environment variables, None unsets one, and put them back."""
+    before = {name: os.environ.get(name) for name in changes}
+    try:
+        _set_environment(changes)
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@contextmanager
+def temporary_instance(*, stock: bool = False) -> Iterator[dg.DagsterInstance]:
     """Open a fresh instance with the shipped settings, on our storage or on stock's."""
-    before = {name: os.environ.get(name) for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE")}
-    with tempfile.TemporaryDirectory(prefix="eventlog-") as folder:
-        write_instance(Path(folder), stock=stock)
-        os.environ["DAGSTER_HOME"] = folder
-        os.environ.pop("DAGSTER_EVENT_BATCH_SIZE", None)
-        try:
-            with dg.DagsterInstance.from_config(folder) as instance:
-                yield instance
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+    with (
+        tempfile.TemporaryDirectory(prefix="eventlog-") as folder,
+        environment(DAGSTER_HOME=folder, DAGSTER_EVENT_BATCH_SIZE=None),
+    ):
+        write_instance(Path(folder), without=["storage"] if stock else [])
+        with dg.DagsterInstance.from_config(folder) as instance:
+            yield instance

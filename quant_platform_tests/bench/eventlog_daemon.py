@@ -29,11 +29,21 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG
 
 from quant_platform_tests.bench import eventlog_location as location
-from quant_platform_tests.bench.eventlog_chain import write_instance
+from quant_platform_tests.bench.eventlog_chain import (
+    environment,
+    run_range,
+    temporary_instance,
+    write_instance,
+)
 
 MODULE = location.__name__
+BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 START_SECONDS = 180
-_REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+_LOCATION = """
+{ workspaceOrError { ... on Workspace { locationEntries {
+    locationOrLoadError { __typename ... on PythonError { message } }
+} } } }
+"""
 _LAUNCH = """
 mutation LaunchPartitionBackfill($backfillParams: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $backfillParams) {
@@ -99,8 +109,8 @@ def backfill_through_the_ui(
     folder: Path,
     keys: Sequence[str],
     *,
-    stock: bool = False,
-    environment: Mapping[str, str] | None = None,
+    without: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
     timeout_seconds: float = 3600,
 ) -> BackfillOutcome:
     """Backfill the chain over the given sessions and wait for the end.
@@ -111,31 +121,29 @@ def backfill_through_the_ui(
         An empty folder for the Dagster home, the hashes and the output of the processes.
     keys
         Sessions to backfill.
-    stock
-        Whether to use stock storage.
-    environment
-        Settings of the code location, and ``EVENTLOG_UNLIMITED`` to drop the queue's limit.
+    without
+        Settings to drop from the shipped instance file: ``storage`` is stock storage,
+        ``concurrency`` lets the chunks of a backfill overtake each other.
+    settings
+        Environment of the code location.
     timeout_seconds
         When to give up.
     """
     home, hashes = folder / "home", folder / "hashes"
     home.mkdir(parents=True)
     hashes.mkdir()
-    write_instance(home, stock=stock)
-    settings = {
-        **{name: value for name, value in os.environ.items() if name != "DAGSTER_EVENT_BATCH_SIZE"},
-        "DAGSTER_HOME": str(home),
-        location.FOLDER: str(hashes),
-        **(environment or {}),
-    }
+    write_instance(home, without=without)
+    inherited = {name: os.environ[name] for name in os.environ if name != BATCH_SIZE}
+    own = {"DAGSTER_HOME": str(home), location.FOLDER: str(hashes)}
+    variables = {**inherited, **own, **(settings or {})}
     port = _free_port()
     with ExitStack() as processes:
         web = ["dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-m", MODULE]
-        processes.enter_context(_process(folder / "webserver.log", web, settings))
+        processes.enter_context(_process(folder / "webserver.log", web, variables))
         daemon = ["dagster._daemon", "run", "-m", MODULE]
-        processes.enter_context(_process(folder / "daemon.log", daemon, settings))
+        processes.enter_context(_process(folder / "daemon.log", daemon, variables))
         url = f"http://127.0.0.1:{port}/graphql"
-        _wait_for_repository(url)
+        _wait_for_location(url)
         start = time.time()
         backfill_id = _launch(url, keys)
         status = _wait_for_the_end(url, backfill_id, timeout_seconds)
@@ -166,16 +174,20 @@ def _wait_for_the_end(url: str, backfill_id: str, timeout_seconds: float) -> str
     raise TimeoutError(f"the backfill was not over after {timeout_seconds} s")
 
 
-def _wait_for_repository(url: str) -> None:
+def _wait_for_location(url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        try:
-            if _ask(url, _REPOSITORIES, {})["repositoriesOrError"].get("nodes"):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            pass
         time.sleep(0.5)
-    raise TimeoutError(f"no repository at {url} after {START_SECONDS} s")
+        try:
+            entries = _ask(url, _LOCATION, {})["workspaceOrError"]["locationEntries"]
+        except (urllib.error.URLError, ConnectionError):
+            continue
+        loaded = [entry["locationOrLoadError"] for entry in entries]
+        if loaded and loaded[0]:
+            if loaded[0]["__typename"] == "PythonError":
+                raise RuntimeError(f"the code location does not load: {loaded[0]['message']}")
+            return
+    raise TimeoutError(f"no code location at {url} after {START_SECONDS} s")
 
 
 def _ask(url: str, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,22 +201,31 @@ def _ask(url: str, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _runs(home: Path, backfill_id: str) -> list[ChunkRun]:
-    before = os.environ.get("DAGSTER_HOME")
-    os.environ["DAGSTER_HOME"] = str(home)
-    try:
-        with dg.DagsterInstance.from_config(str(home)) as instance:
-            backfill = dg.RunsFilter(tags={"dagster/backfill": backfill_id})
-            runs = []
-            for run in instance.get_runs(backfill):
-                stats = instance.get_run_stats(run.run_id)
-                start, end = stats.start_time, stats.end_time
-                runs.append(ChunkRun(run.tags[ASSET_PARTITION_RANGE_START_TAG], start, end))
-    finally:
-        if before is None:
-            os.environ.pop("DAGSTER_HOME")
-        else:
-            os.environ["DAGSTER_HOME"] = before
+    of_backfill = dg.RunsFilter(tags={"dagster/backfill": backfill_id})
+    with (
+        environment(DAGSTER_HOME=str(home)),
+        dg.DagsterInstance.from_config(str(home)) as instance,
+    ):
+        runs = [
+            ChunkRun(
+                record.dagster_run.tags[ASSET_PARTITION_RANGE_START_TAG],
+                record.start_time or 0.0,
+                record.end_time or 0.0,
+            )
+            for record in instance.get_run_records(of_backfill)
+        ]
     return sorted(runs, key=lambda run: run.start)
+
+
+def hashes_in_process(
+    folder: Path, keys: Sequence[str], settings: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Run the same sessions as one range in this process, and return link → session → hash."""
+    folder.mkdir(parents=True)
+    variables = {location.FOLDER: str(folder), **(settings or {}), location.DELAY: "0"}
+    with environment(**variables), temporary_instance() as instance:
+        run_range(location.chain().resolve_job_def("chain"), instance, keys)
+    return location.stored_hashes(folder)
 
 
 def _free_port() -> int:

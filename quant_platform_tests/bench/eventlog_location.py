@@ -9,13 +9,11 @@ The environment says where the hashes go and how the chain is cut, because the p
 Dagster starts load this module by themselves.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -33,7 +31,8 @@ DELAY = "EVENTLOG_DELAY"
 """Seconds that the first chunk sleeps."""
 
 
-def build() -> dg.Definitions:
+@dg.definitions
+def chain() -> dg.Definitions:
     """Build the chain as the environment describes it."""
     length = int(os.environ.get(LENGTH, CHAIN_LENGTH))
     chunk = int(os.environ.get(CHUNK, "252"))
@@ -109,6 +108,3 @@ def _file(keys: Sequence[str]) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-make_definitions: Callable[[], dg.Definitions] = dg.definitions(build)

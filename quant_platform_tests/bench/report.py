@@ -25,7 +25,7 @@ class Bar:
         Whether the figure must be at most or at least the limit, or equal to it.
     """
 
-    limit: float | bool
+    limit: float | bool | str
     kind: Literal["at most", "at least", "is"]
 
     def holds(self, figure: Any) -> bool:

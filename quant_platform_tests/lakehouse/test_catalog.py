@@ -166,10 +166,24 @@ def test_ledgers_are_views(lake: Lake) -> None:
 
     assert not any(name.startswith("ledger.") for name in views(lake))
     Ledger(lake.root, "orders", lambda: NIGHT).append_many([record(0), record(1)])
-    found = ask(lake, "select seq, run_id from ledger.orders order by seq")
-    assert [run_id for _, run_id in found] == ["run-1", "run-1"]
+    found = query_catalog(lake, "select * from ledger.orders order by seq")
+    (path,) = (lake.root / "ledger" / "orders").glob("*.jsonl")
+    for row, line in zip(found.to_dicts(), path.read_text().splitlines(), strict=True):
+        told = json.loads(line)
+        assert row.keys() == told.keys()
+        assert row["session"].isoformat() == told.pop("session")
+        assert row["ts_utc"] == datetime.fromisoformat(told.pop("ts_utc"))
+        assert json.loads(row["payload"]) == told.pop("payload")
+        assert told.items() <= row.items()
+    assert ask(lake, "select payload->>'$.names[0]' from ledger.orders order by seq") == [
+        ("it's 0",),
+        ("it's 1",),
+    ]
     Ledger(lake.root, "orders", lambda: NIGHT + timedelta(days=1)).append_many([record(2)])
     assert ask(lake, "select count(*), count(distinct seq) from ledger.orders") == [(3, 3)]
+    with path.open("ab") as stream:
+        stream.write(b'{"action":"cut sh')
+    assert ask(lake, "select count(*) from ledger.orders") == [(3,)]
 
 
 # -- empty, blocked, older -------------------------------------------------------------------------
@@ -292,16 +306,21 @@ def _ask_often(root: str, asked: int, answers: Any) -> None:
 
 
 def test_another_process_may_ask_while_the_catalog_is_rebuilt(lake: Lake) -> None:
+    write(lake, "crypto/bars", bars_frame([bar("x", DAYS[0])]))
+    description = lake.layout("crypto/bars").description
+    away = description.with_suffix(".away")
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    reader = context.Process(target=_ask_often, args=(str(lake.root), 12, answers))
+    reader = context.Process(target=_ask_often, args=(str(lake.root), 4, answers))
     reader.start()
     rebuilt = 0
     while answers.empty() and reader.is_alive():
-        (lake.root / CATALOG).unlink(missing_ok=True)
+        # A table that comes and goes makes every catalog an old one.
+        old, new = (description, away) if description.exists() else (away, description)
+        old.rename(new)
         refresh_catalog(lake)
         rebuilt += 1
-    assert answers.get(timeout=60) == [7] * 12
+    assert answers.get(timeout=60) == [7] * 4
     reader.join()
     assert reader.exitcode == 0
     assert rebuilt > 1
@@ -352,7 +371,7 @@ def test_an_empty_lake_has_no_views(tmp_path: Path) -> None:
     assert ask(lake, "select 1") == [(1,)]
 
 
-@pytest.mark.parametrize("name", ["it's", "[abc]", "a*?b", 'with "double"', "ünïcode – x"])
+@pytest.mark.parametrize("name", ["it's", "[abc]", "a*b", 'with "double"', "ünïcode – x"])
 def test_a_lake_may_lie_in_any_folder(lake: Lake, tmp_path: Path, name: str) -> None:
     shutil.copytree(lake.root, tmp_path / name)
     moved = Lake.open(tmp_path / name, clock=lake.clock)

@@ -89,7 +89,7 @@ def test_rejected_share_blocks_a_garbled_delivery(
 
 @pytest.mark.parametrize(
     ("late", "on_time", "expected"),
-    [(1, 1, (0.5, True)), (2, 1, (2 / 3, False)), (0, 3, (0.0, True)), (0, 0, (None, True))],
+    [(1, 4, (0.2, True)), (1, 1, (0.5, False)), (0, 3, (0.0, True)), (0, 0, (None, True))],
 )
 def test_late_share_counts_rows_about_earlier_sessions(
     late: int, on_time: int, expected: tuple[Any, bool]

@@ -83,11 +83,11 @@ SCENARIOS = (
         {("bars", "rejected_share"): DAY},
     ),
     Scenario(
-        "three sessions arrive together",
+        "a session arrives with the next one",
         START,
         END,
-        _weekdays(date(2022, 4, 7), DAY),
-        deliveries.held_back(_weekdays(date(2022, 4, 7), DAY)),
+        _weekdays(date(2022, 4, 8), DAY),
+        deliveries.held_back(_weekdays(date(2022, 4, 8), DAY)),
         {("bars", "late_share"): DAY},
     ),
     Scenario(

@@ -139,7 +139,7 @@ def _silent(stage: Stage, _situation: Situation) -> Stage:
 
 
 def _impure_module(stage: Stage, _situation: Situation) -> Stage:
-    """Live in a module that reads the wall clock: this project's own command line does."""
+    """Live in a module that reads the wall clock, as the lake's own does for its stamps."""
     return replace(stage, modules=(*stage.modules, "quant_platform.lakehouse.lake"))
 
 

@@ -261,3 +261,7 @@ def _clock_calls(module: str) -> Iterator[tuple[int, str]]:
             name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
             if (name, node.attr) in _CLOCK_READERS:
                 yield node.lineno, f"{name}.{node.attr}"
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if node.module == "time" and ("time", alias.name) in _CLOCK_READERS:
+                    yield node.lineno, f"time.{alias.name}"

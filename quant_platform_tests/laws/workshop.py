@@ -81,12 +81,12 @@ class Recipe:
 
     def settings(self, folder: Path) -> Settings:
         """Return the settings of a workshop in a folder."""
-        return replace(_settings(*self.changes.items()), lake_root=folder / "lake")
+        return replace(_settings(self.changes), lake_root=folder / "lake")
 
     @cached_property
     def sleeves(self) -> list[SleeveContext]:
         """The sleeves, each with its source, altered or not."""
-        settings = _settings(*self.changes.items())
+        settings = _settings(self.changes)
         plain = sleeve_contexts(settings, Overrides(clock=self.clock))
         if self.alter is None:
             return list(plain)
@@ -103,10 +103,15 @@ class Recipe:
         return build_graph(settings, overrides)
 
 
-@cache
-def _settings(*changes: tuple[str, Any]) -> Settings:
+def _settings(changes: Mapping[str, Any]) -> Settings:
     """Shipped settings with changes; the folders in them are put in their place later."""
-    return small_settings(Path(), **dict(changes))
+    key = repr(sorted(changes.items()))
+    if key not in _LOADED:
+        _LOADED[key] = small_settings(Path(), **changes)
+    return _LOADED[key]
+
+
+_LOADED: dict[str, Settings] = {}
 
 
 @dataclass
