@@ -24,7 +24,10 @@ Told = Callable[[Chunk, bool], None]
 
 @contextmanager
 def chunk_progress(*, shown: bool) -> Iterator[Told]:
-    """Show a bar over the partitions of the chunks; silent when the output is JSON."""
+    """Show a bar over the partitions of the chunks; silent when the output is JSON or no terminal.
+
+    What is not a terminal is a log, and there an error is one line and not a bar and a line.
+    """
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description:<34}"),
@@ -33,7 +36,7 @@ def chunk_progress(*, shown: bool) -> Iterator[Told]:
         TextColumn("partitions"),
         TimeElapsedColumn(),
         console=console,
-        disable=not shown,
+        disable=not (shown and console.is_terminal),
     ) as bar:
         tasks: dict[str, Any] = {}
 

@@ -7,7 +7,7 @@ from datetime import date
 
 import dagster as dg
 
-from quant_platform.errors import ConfigError
+from quant_platform.errors import ConfigError, LakeError
 from quant_platform.lakehouse.lake import Lake, utc_now
 from quant_platform.orchestration.graph import Graph, build_graph
 from quant_platform.orchestration.instance import open_instance
@@ -34,8 +34,14 @@ class Project:
                 mend="restore the shipped instruments.yaml and crypto.yaml",
             )
         graph = build_graph(settings)
-        Lake.create(settings.lake_root)
-        return cls(settings, graph, graph.lake, open_instance(settings))
+        # The lake last: a command that cannot begin leaves no folder behind.
+        instance = open_instance(settings)
+        try:
+            Lake.create(settings.lake_root)
+        except LakeError:
+            instance.dispose()
+            raise
+        return cls(settings, graph, graph.lake, instance)
 
     def latest(self, jobs: list[str]) -> date:
         """Last session, of any of the jobs' calendars, whose cutoff has passed."""

@@ -135,10 +135,11 @@ def _count(matrix: Matrix, length: int) -> npt.NDArray[np.int64]:
     return np.asarray(_window_sum((~np.isnan(matrix)).astype(np.int64), length), dtype=np.int64)
 
 
-def _enough(matrix: Matrix, length: int, missing: float) -> npt.NDArray[np.bool_]:
+def _enough(matrix: Matrix, length: int, missing: float, least: int = 1) -> npt.NDArray[np.bool_]:
     """Whether the window is long enough and lacks no more than the allowed share of bars."""
     full = np.arange(len(matrix))[:, None] >= length - 1
-    return np.asarray((_count(matrix, length) >= length - int(missing * length)) & full)
+    needed = max(length - int(missing * length), least)
+    return np.asarray((_count(matrix, length) >= needed) & full)
 
 
 def _mean(matrix: Matrix, length: int, missing: float) -> Matrix:
@@ -157,7 +158,7 @@ def _deviation(close: Matrix, length: int, missing: float) -> Matrix:
     sums = _window_sum(values, length)
     squares = _window_sum(values * values, length)
     variance = np.maximum(squares - sums * sums / count, 0.0) / (count - 1)
-    deviation = np.where(_enough(returns, length, missing), np.sqrt(variance), np.nan)
+    deviation = np.where(_enough(returns, length, missing, 2), np.sqrt(variance), np.nan)
     return np.concatenate([np.full_like(close[:1], np.nan), deviation])
 
 

@@ -91,14 +91,15 @@ def refresh_catalog(lake: Lake) -> Path:
                 connection.execute("CREATE SCHEMA meta_data")
                 connection.execute("CREATE TABLE meta_data.built_from (statements VARCHAR)")
                 connection.execute("INSERT INTO meta_data.built_from VALUES (?)", [fingerprint])
+            draft.replace(path)
         except duckdb.Error as error:
-            draft.unlink(missing_ok=True)
             raise LakeError(
                 f"the catalog of {lake.root} cannot be built ({_first_line(error)})",
                 expected="intact Parquet files and logs",
                 mend="run 'quant doctor' to find the damaged file",
             ) from error
-        draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     return path
 
 

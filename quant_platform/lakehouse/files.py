@@ -57,8 +57,10 @@ def file_errors(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # The block may work on more than the path; the system says on what it failed.
+        at = f" ({error.filename})" if error.filename not in (None, str(path), path) else ""
         raise LakeError(
-            f"cannot {doing} {path}: {error.strerror or error}",
+            f"cannot {doing} {path}: {error.strerror or error}{at}",
             mend=_MENDS.get(error.errno or 0, "check the volume that holds it"),
         ) from error
 

@@ -19,7 +19,7 @@ the values null that would need them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -139,6 +139,19 @@ class SessionRange:
             if nearest >= 0 and ordinals[nearest] >= position - window.lookback:
                 culprit = self.calendar.sessions[ordinals[nearest]]
                 found[session] = (culprit, bad[culprit])
+        return found
+
+    def readers(self, window: Window, changed: Collection[date]) -> set[date]:
+        """Output sessions of which a run alone would read one of these sessions of the input.
+
+        More than those that need one: a block's sums begin a look-back before its first session.
+        """
+        ordinals = sorted(self.calendar.ordinal(day) for day in changed)
+        found = set()
+        for session in self.sessions if ordinals else ():
+            first, last = self.bounds(window, session)
+            if bisect_left(ordinals, first) < bisect_right(ordinals, last):
+                found.add(session)
         return found
 
     @cached_property

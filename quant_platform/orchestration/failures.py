@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 from dagster import DagsterEvent
+from dagster_shared.error import SerializableErrorInfo
 
 from quant_platform import errors
 
@@ -32,7 +33,7 @@ def typed_failures() -> Iterator[None]:
 
 
 def first_error(events: list[DagsterEvent]) -> errors.QuantError:
-    """Error of the first failed step of a run, as its own class.
+    """Error of the first failed step of a run, or of a resource before it, as its own class.
 
     Parameters
     ----------
@@ -57,6 +58,22 @@ def first_error(events: list[DagsterEvent]) -> errors.QuantError:
                 f"{cause.message.strip() if cause else 'no message was recorded'}",
                 mend="look at the run in the UI ('make ui')",
             )
+        if event.is_job_failure and event.job_failure_data.error is not None:
+            return _resource_error(event.job_failure_data.error)
     return errors.QuantError(
         "the run failed before its first step", mend="look at the run in the UI ('make ui')"
+    )
+
+
+def _resource_error(failure: SerializableErrorInfo) -> errors.QuantError:
+    """Error of a resource, such as a lock that somebody else holds: Dagster keeps it as text."""
+    cause: SerializableErrorInfo | None = failure
+    while cause is not None:
+        kind = getattr(errors, cause.cls_name or "", None)
+        if isinstance(kind, type) and issubclass(kind, errors.QuantError):
+            return kind(cause.message.partition(": ")[2].strip())
+        last, cause = cause, cause.cause
+    return errors.QuantError(
+        f"the run failed before its first step: {last.message.strip()}",
+        mend="look at the run in the UI ('make ui')",
     )

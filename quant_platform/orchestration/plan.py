@@ -1,8 +1,8 @@
 """The plan: which sessions of which tables are stale, before anything runs.
 
 A stored partition is *current* when its file is there and its inputs, its code and its settings are
-those that made it. Stages are looked at upstream first; a session whose window holds a stale
-session of an input is stale as well, because that input may come out different.
+those that made it. Stages are looked at upstream first; a session that reads a stale session of an
+input is stale as well, because that input may come out different.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ def stale_sessions(
         # Other tables before the table itself, whose chain begins at the first stale session.
         for window in sorted(stage.windows.values(), key=lambda window: window.own):
             upstream = found if window.own else stale.get(window.table, set())
-            touched = wanted.spoilt(window, dict.fromkeys(upstream, ""))
-            found |= set(touched)
+            found |= wanted.readers(window, upstream)
             if window.own and found:
                 first = min(found)
                 found = {session for session in wanted.sessions if session >= first}

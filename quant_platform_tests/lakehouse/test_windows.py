@@ -126,6 +126,20 @@ def test_spoilt_sessions_are_those_that_need_a_bad_one(
     assert wanted.spoilt(window, there) == expected
 
 
+@several
+@given(windows(), days(), st.sets(st.integers(0, 119), max_size=4))
+def test_readers_are_the_sessions_that_would_load_a_changed_one(
+    window: Window, asked: tuple[date, date, date], positions: set[int]
+) -> None:
+    wanted = span(*asked)
+    changed = {SESSIONS[position] for position in positions}
+    assert wanted.readers(window, changed) == {
+        day
+        for day in wanted.sessions
+        if not changed.isdisjoint(span(day, day, history=wanted.history_start).loaded(window))
+    }
+
+
 def test_the_window_of_the_first_session_of_history_is_empty_for_its_own_table() -> None:
     wanted = span(SESSIONS[0], SESSIONS[3])
     assert wanted.loaded(Window("branch/state", 21, own=True)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ TABLE = "instruments/features_state"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallProject]:
-    settings = {**MARKET, "platform__history_start": START.isoformat()}
+    settings: dict[str, Any] = {**MARKET, "platform__history_start": START.isoformat()}
     made = SmallProject.create(tmp_path_factory.mktemp("project"), **settings)
     made.fill(START, END, chunk=20)
     yield made
@@ -59,9 +60,7 @@ def test_the_same_inputs_give_the_same_content(project: SmallProject) -> None:
         ({"outcomes": ()}, "outcomes of set()"),
     ],
 )
-def test_a_false_line_is_caught(
-    project: SmallProject, false: dict[str, object], found: str
-) -> None:
+def test_a_false_line_is_caught(project: SmallProject, false: dict[str, Any], found: str) -> None:
     log = project.lake.log(TABLE)
     session = date(2022, 3, 31)
     true = project.lake.provenance(TABLE, session)

@@ -1,0 +1,1 @@
+"""Published figures, recomputed through the platform's own functions."""
