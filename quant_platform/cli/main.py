@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from quant_platform.errors import QuantError
 
+INTERRUPTED = 130
 COMMANDS = {
     "run": "Make the whole chain on the configured history.",
     "backfill": "Make every stale session of a range.",
@@ -34,6 +35,14 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Names of the commands."""
         return list(COMMANDS)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; say so where it was stopped outside of anything that must be ended."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Stopped.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """Command of a name, or its name and help alone where only those are shown."""

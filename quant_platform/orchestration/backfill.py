@@ -17,7 +17,7 @@ from dagster import DagsterRunStatus
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.orchestration.failures import first_error
+from quant_platform.orchestration.failures import first_error, was_interrupted
 from quant_platform.orchestration.graph import Graph
 from quant_platform.orchestration.instance import (
     PROCESS_TAG,
@@ -29,6 +29,7 @@ from quant_platform.orchestration.plan import Chunk, plan_chunks
 from quant_platform.orchestration.stage import Stage
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_STOPPED = "Stopped by the user."
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 
@@ -135,7 +136,13 @@ def describe_again(lake: Lake, stage: Stage) -> None:
 
 
 def run_chunk(definitions: dg.Definitions, instance: dg.DagsterInstance, chunk: Chunk) -> None:
-    """Run one chunk; raise the typed error of its first failed step."""
+    """Run one chunk; raise the typed error of its first failed step.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user stopped it. Dagster took the interrupt for a failure.
+    """
     result = definitions.resolve_job_def(chunk.job).execute_in_process(
         instance=instance,
         asset_selection=[stage.key for stage in chunk.stages],
@@ -148,7 +155,11 @@ def run_chunk(definitions: dg.Definitions, instance: dg.DagsterInstance, chunk: 
         raise_on_error=False,
     )
     if not result.success:
-        raise first_error(list(result.all_events))
+        events = list(result.all_events)
+        if was_interrupted(events):
+            instance.report_run_canceled(result.dagster_run, _STOPPED)
+            raise KeyboardInterrupt
+        raise first_error(events)
 
 
 def _cancel(instance: dg.DagsterInstance) -> None:
@@ -158,4 +169,4 @@ def _cancel(instance: dg.DagsterInstance) -> None:
         tags={PROCESS_TAG: process_tag()},
     )
     for run in instance.get_runs(unfinished):
-        instance.report_run_canceled(run, "Stopped by the user.")
+        instance.report_run_canceled(run, _STOPPED)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 from dagster import DagsterEvent
+from dagster._core.events import RunFailureReason
 from dagster_shared.error import SerializableErrorInfo
 
 from quant_platform import errors
@@ -30,6 +31,15 @@ def typed_failures() -> Iterator[None]:
             metadata={_CLASS: type(error).__name__},
             allow_retries=False,
         ) from error
+
+
+def was_interrupted(events: list[DagsterEvent]) -> bool:
+    """Say whether a run ended because its process was told to stop."""
+    return any(
+        event.is_job_failure
+        and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+        for event in events
+    )
 
 
 def first_error(events: list[DagsterEvent]) -> errors.QuantError:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
+from dagster import BetaWarning, PreviewWarning
 from rich.console import Console
 
 from quant_platform_tests import bench
@@ -36,6 +38,8 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         sys.stderr.write(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}\n")
         return 2
+    for category in (BetaWarning, PreviewWarning):
+        warnings.simplefilter("ignore", category)
     console = Console(width=120)
     results = []
     for name in names or known:

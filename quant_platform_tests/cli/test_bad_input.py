@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -21,7 +18,7 @@ from quant_platform.errors import (
     LakeError,
     QuantError,
 )
-from quant_platform_tests.small_project import REPOSITORY
+from quant_platform_tests.end_to_end.projects import environment, lay_out, start
 
 FIRST, LAST = date(2022, 1, 3), date(2022, 1, 14)
 DAMAGED = date(2022, 1, 6)
@@ -33,20 +30,10 @@ LOG = "lakehouse/_provenance/instruments/bars.jsonl"
 Refused = Callable[..., str]
 
 
-def lay_out(folder: Path) -> None:
-    """Make a project of one sleeve in a folder."""
-    shutil.copytree(REPOSITORY / "assets_config", folder / "assets_config")
-    (folder / "assets_config" / "sleeves" / "crypto.yaml").unlink()
-    (folder / "dagster_home").mkdir()
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", folder / "dagster_home")
-
-
 def settle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point the environment at a project, with eight symbols."""
-    monkeypatch.setenv("QUANT_PROJECT", str(folder))
-    monkeypatch.setenv("QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE", "8")
-    # Opening the instance sets it; what is set here is put back.
-    monkeypatch.setenv("DAGSTER_HOME", str(folder / "dagster_home"))
+    """Point this process at a project."""
+    for name, value in environment(folder).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -347,15 +334,8 @@ def test_folder_in_the_place_of_the_catalog(project: Path, refused: Refused) -> 
 def test_the_process_exits_with_the_code_of_the_error(
     empty: Path, arguments: list[str], error: type[QuantError]
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "quant_platform.cli", *arguments],
-        env=dict(os.environ),
-        cwd=empty,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == error.exit_code
-    assert done.stderr.startswith(f"{error.__name__}: ")
-    assert len(done.stderr.strip().splitlines()) == 1
+    process = start(empty, "quant_platform.cli", *arguments)
+    _out, err = process.communicate(timeout=120)
+    assert process.returncode == error.exit_code
+    assert err.startswith(f"{error.__name__}: ")
+    assert len(err.strip().splitlines()) == 1

@@ -18,7 +18,7 @@ from quant_platform.lakehouse.inputs import input_hashes
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Stamp
 from quant_platform.lakehouse.store import Judgement
-from quant_platform.lakehouse.windows import Window, contiguous
+from quant_platform.lakehouse.windows import Window
 from quant_platform.orchestration.plan import plan_chunks, stale_sessions
 from quant_platform.orchestration.stage import Stage
 from quant_platform_tests.lakehouse.small_lake import (
@@ -63,19 +63,17 @@ TREND_STAGE = STAGES[1]
 def make(lake: Lake, stages: Sequence[Stage], stale: Mapping[str, set[date]], content: int) -> None:
     """Make what is stale, each time with other rows, as runs would: upstream first."""
     for known in stages:
-        for part in contiguous(CALENDAR, sorted(stale[known.table])):
-            for day in part:
-                if known.table == BARS:
-                    frame = bars_frame([bar("a", day, 10.0 + content)])
-                elif known.table == TREND:
-                    frame = trend_frame([day], close=10.0 + content)
-                else:
-                    frame = state_frame(day, 10.0 + content)
-                wanted = known.range_of([day])
-                hashed = input_hashes(lake, known.windows, wanted)[day]
-                stamp = Stamp("run", known.code_version, known.config_hash, "sha", "now")
-                lake.describe(known.table, CALENDAR)
-                lake.store(known.table).write(frame, {day: Judgement("passed", hashed)}, stamp)
+        for day in sorted(stale[known.table]):
+            if known.table == BARS:
+                frame = bars_frame([bar("a", day, 10.0 + content)])
+            elif known.table == TREND:
+                frame = trend_frame([day], close=10.0 + content)
+            else:
+                frame = state_frame(day, 10.0 + content)
+            hashed = input_hashes(lake, known.windows, known.range_of([day]))[day]
+            stamp = Stamp("run", known.code_version, known.config_hash, "sha", "now")
+            lake.describe(known.table, CALENDAR)
+            lake.store(known.table).write(frame, {day: Judgement("passed", hashed)}, stamp)
 
 
 def state_frame(day: date, close: float) -> pl.DataFrame:

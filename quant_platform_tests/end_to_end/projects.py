@@ -1,0 +1,46 @@
+"""A project on disk as a user has it, and the ``quant`` processes that work on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from quant_platform_tests.small_project import REPOSITORY
+
+SYMBOLS = {"QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": "8"}
+
+
+def lay_out(folder: Path, *, sleeves: tuple[str, ...] = ("instruments",)) -> None:
+    """Copy the shipped settings and instance into a folder, with only the named sleeves."""
+    shutil.copytree(REPOSITORY / "assets_config", folder / "assets_config")
+    for file in (folder / "assets_config" / "sleeves").glob("*.yaml"):
+        if file.stem not in sleeves:
+            file.unlink()
+    (folder / "dagster_home").mkdir()
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", folder / "dagster_home")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Environment of a process that works on the project: eight symbols, this project's home."""
+    return {
+        **os.environ,
+        **SYMBOLS,
+        "QUANT_PROJECT": str(folder),
+        "DAGSTER_HOME": str(folder / "dagster_home"),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+    """Start a module of this Python, such as ``quant_platform.cli``, on the project."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *command],
+        env=environment(folder),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
