@@ -89,7 +89,10 @@ def _examination(*, deep: bool, repair: bool) -> Iterator[Line]:
 
 def _lake_lines(settings: Settings, *, deep: bool, repair: bool) -> Iterator[Line]:
     root = settings.lake_root
-    if not root.is_dir():
+    if root.exists() and not root.is_dir():
+        yield Line("lake", "wrong", f"{root} is not a folder; move it away, or set lake_root")
+        return
+    if not root.exists():
         yield Line("lake", "note", f"nothing at {root} yet; 'quant run' fills it")
         return
     writable = os.access(root, os.W_OK)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -37,7 +39,7 @@ def sql_command(
     shown = frame.head(limit) if limit else frame
     if as_json:
         for row in shown.to_dicts():
-            typer.echo(json.dumps(row, default=str))
+            typer.echo(json.dumps(_plain(row), default=str, allow_nan=False))
         return
     table = Table()
     for name, dtype in frame.schema.items():
@@ -47,6 +49,21 @@ def sql_command(
     table_console().print(table)
     if shown.height < frame.height:
         typer.echo(f"{shown.height} of {frame.height} rows; --limit 0 shows all.")
+
+
+def _plain(value: object) -> object:
+    """Value as JSON knows it: sums of integers are numbers, and what is no number is null."""
+    match value:
+        case dict():
+            return {key: _plain(inner) for key, inner in value.items()}
+        case list():
+            return [_plain(inner) for inner in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return int(value) if value.as_tuple().exponent == 0 else value
+        case _:
+            return value
 
 
 def _cell(value: object) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from quant_platform.cli.main import invoke
 from quant_platform_tests.end_to_end.projects import environment
 
-SYMBOLS = "2"
+SYMBOLS = "4"
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,13 @@ def quant(folder: Path, *arguments: str) -> Answer:
         patch.setattr("sys.argv", ["quant", *arguments])
         code = invoke(list(arguments))
     return Answer(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def instance_of(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of the project in a folder."""
+    home = folder / "dagster_home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            yield instance

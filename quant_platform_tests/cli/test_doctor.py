@@ -7,13 +7,12 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.orchestration.instance import PROCESS_TAG
-from quant_platform_tests.cli.command_line import Answer, quant
+from quant_platform_tests.cli.command_line import Answer, instance_of, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 DAY = date(2022, 1, 5)
@@ -56,7 +55,14 @@ def test_a_healthy_project_is_well(folder: Path) -> None:
     for options in ([], ["--deep"]):
         assert wrong(quant(folder, "doctor", "--json", *options)) == {}
     states = {line["what"]: line["state"] for line in quant(folder, "doctor", "--json").json()}
-    for what in ("environment", "settings", "lake", "instance", f"table {BARS}", f"files of {BARS}"):
+    for what in (
+        "environment",
+        "settings",
+        "lake",
+        "instance",
+        f"table {BARS}",
+        f"files of {BARS}",
+    ):
         assert states[what] == "ok", what
     assert files(folder) == before
 
@@ -111,7 +117,11 @@ def _flip(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "said", "deep"),
-    [(_delete, "is gone", False), (_cut, "is not what was written", False), (_flip, "changed", True)],
+    [
+        (_delete, "is gone", False),
+        (_cut, "is not what was written", False),
+        (_flip, "changed", True),
+    ],
 )
 def test_damage_is_named_and_mended_by_a_backfill(
     folder: Path, spoil: Callable[[Path], None], said: str, deep: bool
@@ -175,9 +185,9 @@ def test_dead_runs_are_marked_when_repairing(folder: Path) -> None:
     run = DagsterRun(
         job_name="us_daily", status=DagsterRunStatus.STARTED, tags={PROCESS_TAG: "999999999:1"}
     )
-    with dg.DagsterInstance.from_config(str(folder / "dagster_home")) as instance:
+    with instance_of(folder) as instance:
         instance.add_run(run)
     told = {line["what"]: line["detail"] for line in quant(folder, "doctor", "--json").json()}
-    assert "dead" not in told["instance"]
+    assert "dead runs" not in told["instance"]
     repaired = quant(folder, "doctor", "--repair", "--json").json()
     assert "1 dead runs marked" in {line["what"]: line["detail"] for line in repaired}["instance"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from quant_platform.errors import CalendarError, ConfigError
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.orchestration.backfill import BackfillReport
 from quant_platform.settings import load_settings
-from quant_platform_tests.cli.command_line import Answer, quant
+from quant_platform_tests.cli.command_line import Answer, instance_of, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 TABLES = [
@@ -80,7 +79,7 @@ def test_a_run_tells_a_person_the_same(folder: Path, first: Answer) -> None:
 def test_a_run_goes_on_where_the_last_one_ended(folder: Path, first: Answer) -> None:
     """The event log holds each partition once, whoever made it."""
     quant(folder, "run", "--to", LAST, "--json")
-    with dg.DagsterInstance.from_config(str(folder / "dagster_home")) as instance:
+    with instance_of(folder) as instance:
         for table in TABLES:
             stored = Lake.open(folder / "lakehouse").entries(table)
             known = instance.get_materialized_partitions(dg.AssetKey(table.split("/")))
@@ -89,7 +88,11 @@ def test_a_run_goes_on_where_the_last_one_ended(folder: Path, first: Answer) -> 
 
 @pytest.mark.parametrize(
     ("arguments", "last"),
-    [([], date(2023, 12, 31)), (["--full"], date(2025, 12, 31)), (["--to", LAST], date(2022, 1, 10))],
+    [
+        ([], date(2023, 12, 31)),
+        (["--full"], date(2025, 12, 31)),
+        (["--to", LAST], date(2022, 1, 10)),
+    ],
 )
 def test_the_length_of_a_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], last: date
@@ -122,9 +125,7 @@ def test_a_day_that_is_none_is_refused(
     assert answer.err.startswith(f"{error.__name__}: --")
 
 
-def test_a_stopped_run_says_how_to_go_on(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_says_how_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         module, "backfill", lambda *_args, **_options: BackfillReport([], stopped=True)
     )
@@ -150,10 +151,8 @@ def test_the_lake_may_be_named_by_the_environment(
     answer = quant(folder, "run", "--to", "2022-01-04")
     assert answer.code == 0
     assert "a [lake] of one's own" in answer.out.replace("\n", "")
-    assert quant(folder, "sql", "--json", "select count(*) as n from instruments.bars").lines() == [
-        {"n": 4}
-    ]
+    stored = Lake.open(elsewhere).scan("instruments/bars").collect().height
+    found = quant(folder, "sql", "--json", "select count(*) as n from instruments.bars")
+    assert found.lines() == [{"n": stored}]
+    assert stored
     assert load_settings(folder).lake_root == elsewhere
-
-
-Made = Callable[..., Answer]
