@@ -11,7 +11,7 @@ import pytest
 from quant_platform_tests.small_project import SmallProject
 
 
-@pytest.fixture()
+@pytest.fixture
 def small_project(tmp_path: Path) -> Iterator[Callable[..., SmallProject]]:
     """Make small projects; each call may name another folder below ``tmp_path``."""
     opened: list[SmallProject] = []

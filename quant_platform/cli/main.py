@@ -45,14 +45,17 @@ class _Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
-        """Command of a name, or its name and help alone where only those are shown."""
+        """Name and help of a command: enough to list it."""
         if cmd_name not in COMMANDS:
             return None
-        if sys.argv[1:2] in ([], ["--help"]):
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
-        command = typer.main.get_command(import_module(f"quant_platform.cli.{cmd_name}").app)
-        command.name = cmd_name
-        return command
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """Find the command that is called, and import it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        command = typer.main.get_command(import_module(f"quant_platform.cli.{name}").app)
+        command.name = name
+        return name, command, rest
 
 
 app = typer.Typer(
