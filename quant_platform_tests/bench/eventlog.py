@@ -32,8 +32,8 @@ from quant_platform_tests.bench.eventlog_chain import (
     temporary_instance,
 )
 from quant_platform_tests.bench.report import Bar, BenchResult, python_loop_ms
-from quant_platform_tests.orchestration.test_event_log_equality import play_both
-from quant_platform_tests.orchestration.test_event_log_processes import verify, write
+from quant_platform_tests.orchestration.event_log.test_event_log_equality import play_both
+from quant_platform_tests.orchestration.event_log.test_event_log_processes import verify, write
 
 NAME = "eventlog"
 

@@ -185,12 +185,13 @@ def test_replays_and_missed_revisions_are_told(project: SmallProject) -> None:
 
 def test_a_late_session_is_reported_and_not_failed(project: SmallProject) -> None:
     verdicts = {day: entry.verdict for day, entry in project.lake.entries(BARS).items()}
-    assert verdicts[DAY[50]] == "warned"
+    assert verdicts[DAY[50]] == verdicts[DAY[51]] == "warned"
     assert "blocked" not in verdicts.values()
     assert project.lake.provenance(TREND, DAY[50]).rows == 0
     assert project.lake.provenance(STATE, DAY[50]).rows == len(SECURITIES)
     failed = project.lake.checks(BARS).filter(~pl.col("passed"))
-    assert set(failed.rows_by_key("session")) == {DAY[50]}
+    told = failed.select("session", "rule").sort("session").rows()
+    assert told == [(DAY[50], "row_count"), (DAY[51], "late_share")]
 
 
 def test_single_days_equal_the_range(

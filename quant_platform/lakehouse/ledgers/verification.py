@@ -7,8 +7,8 @@
    A file that ends within a line has a ``torn line``; a line written later than the day of its file
    is ``misfiled``, and a file that is none of the ledger's is ``foreign``.
 3. Ask :mod:`~quant_platform.lakehouse.ledgers.steps` what each line means: one that says nothing
-   new is ``doubled``, one that replaces another line than it says has ``supersedes`` wrong. This needs
-   all earlier lines, so it ends where the chain first breaks.
+   new is ``doubled``, one that replaces another line than it says has ``supersedes`` wrong. This
+   needs all earlier lines, so it ends where the chain first breaks.
 4. Compare the end of the chain with ``HEAD`` (``head``), which sees lines cut off the end
    (``truncated``), and list the intents without outcome (``orphan``).
 

@@ -12,9 +12,12 @@ from pathlib import Path
 from dagster._core.events.log import EventLogEntry
 
 from quant_platform.orchestration.event_log import BatchedSqliteEventLog
-from quant_platform.orchestration.event_log_connections import SqliteConnections
-from quant_platform_tests.orchestration.test_event_log import batch
-from quant_platform_tests.orchestration.test_event_log_events import databases, engine_note
+from quant_platform.orchestration.event_log.connections import SqliteConnections
+from quant_platform_tests.orchestration.event_log.test_event_log import batch
+from quant_platform_tests.orchestration.event_log.test_event_log_events import (
+    databases,
+    engine_note,
+)
 
 
 def test_few_files_stay_open(tmp_path: Path) -> None:

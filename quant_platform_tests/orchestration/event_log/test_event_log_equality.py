@@ -24,7 +24,7 @@ from dagster._core.storage.tags import (
 )
 
 from quant_platform.orchestration.event_log import EVENT_BATCH_SIZE
-from quant_platform_tests.orchestration.test_event_log_events import (
+from quant_platform_tests.orchestration.event_log.test_event_log_events import (
     DATA_VERSION,
     materialized,
 )

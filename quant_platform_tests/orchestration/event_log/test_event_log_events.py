@@ -37,7 +37,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.orchestration.event_log import COVERED_EVENTS
-from quant_platform.orchestration.event_log_rows import read_batch
+from quant_platform.orchestration.event_log.rows import read_batch
 
 FIRST_MOMENT = 1_700_000_000.0
 DATA_VERSION = "dagster/data_version"

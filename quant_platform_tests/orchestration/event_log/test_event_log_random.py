@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.orchestration.event_log import BatchedSqliteEventLog
-from quant_platform_tests.orchestration.test_event_log_events import (
+from quant_platform_tests.orchestration.event_log.test_event_log_events import (
     FIRST_MOMENT,
     check_planned,
     databases,

@@ -25,8 +25,8 @@ from dagster._core.storage.event_log.sql_event_log import db
 from dagster._serdes import deserialize_value
 
 from quant_platform.orchestration.event_log import BatchedSqliteEventLog
-from quant_platform.orchestration.event_log_rows import read_batch
-from quant_platform_tests.orchestration.test_event_log_events import (
+from quant_platform.orchestration.event_log.rows import read_batch
+from quant_platform_tests.orchestration.event_log.test_event_log_events import (
     engine_note,
     materialized,
     planned,

@@ -21,17 +21,17 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventRecordsFilter
 
-from quant_platform.orchestration import event_log_connections
 from quant_platform.orchestration.event_log import (
     EVENT_BATCH_SIZE,
     BatchedSqliteEventLog,
     BatchedSqliteStorage,
+    connections,
 )
-from quant_platform.orchestration.event_log_companions import (
+from quant_platform.orchestration.event_log.companions import (
     KeptOpenRunStorage,
     KeptOpenScheduleStorage,
 )
-from quant_platform_tests.orchestration.test_event_log_events import (
+from quant_platform_tests.orchestration.event_log.test_event_log_events import (
     check_planned,
     databases,
     engine_note,
@@ -41,7 +41,7 @@ from quant_platform_tests.orchestration.test_event_log_events import (
     planned,
 )
 
-HOME = Path(__file__).parents[2] / "dagster_home"
+HOME = Path(__file__).parents[3] / "dagster_home"
 DAYS = [f"2024-01-{day:02d}" for day in range(2, 12)]
 
 
@@ -123,7 +123,7 @@ FAILURES: dict[str, Callable[[Path, list[EventLogEntry]], Any]] = {
 def test_a_failed_batch_changes_neither_file(
     failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log_connections, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_SECONDS", 0.05)
     log = BatchedSqliteEventLog(str(tmp_path))
     log.store_event_batch([planned(["a"], "2024-01-01"), materialized(["a"], "2024-01-01")])
     before = databases(tmp_path)

@@ -17,7 +17,7 @@ from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import Sqlit
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection
 
-from quant_platform.orchestration.event_log_connections import SqliteConnections
+from quant_platform.orchestration.event_log.connections import SqliteConnections
 
 
 class KeptOpenRunStorage(SqliteRunStorage):

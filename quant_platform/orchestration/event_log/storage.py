@@ -59,22 +59,19 @@ from sqlalchemy.engine import Connection, Engine
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
-from quant_platform.orchestration.event_log_batch import (
-    COVERED_EVENTS,
+from quant_platform.orchestration.event_log.batch import (
     IndexReceipt,
     delete_events,
     insert_events,
     is_covered,
     write_index,
 )
-from quant_platform.orchestration.event_log_companions import (
+from quant_platform.orchestration.event_log.companions import (
     KeptOpenRunStorage,
     KeptOpenScheduleStorage,
 )
-from quant_platform.orchestration.event_log_connections import SqliteConnections
-from quant_platform.orchestration.event_log_rows import plan_each_partition, read_batch
-
-__all__ = ["COVERED_EVENTS", "EVENT_BATCH_SIZE", "BatchedSqliteEventLog", "BatchedSqliteStorage"]
+from quant_platform.orchestration.event_log.connections import SqliteConnections
+from quant_platform.orchestration.event_log.rows import plan_each_partition, read_batch
 
 #: Events per batch, for this process and its children. Measured: 0.21 ms an event in batches of 50,
 #: 0.15 from 252 on. A thousand keep the index locked for a quarter of a second; only the plans of

@@ -31,7 +31,7 @@ from dagster._core.storage.event_log.schema import (
 )
 from sqlalchemy.engine import Connection
 
-from quant_platform.orchestration.event_log_rows import BatchEvent, EventRow
+from quant_platform.orchestration.event_log.rows import BatchEvent, EventRow
 
 if TYPE_CHECKING:
     from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
@@ -195,23 +195,28 @@ def _pointers(
 ) -> dict[str, Pointers]:
     """Merge, per asset key, what its last event of each kind writes, the latest of them last.
 
-    Keys keep the order of their first event, so that new rows get the ids stock would give them.
+    Keys keep the order of their first event that writes something, so that new rows get the ids
+    stock would give them.
     """
-    last_of_kind: dict[str, dict[str, tuple[int, EventLogEntry]]] = {}
+    kinds: dict[str, dict[str, tuple[int, int, EventLogEntry]]] = {}
     for event_id, event in numbered:
         if event.row.asset_key is not None:
-            last_of_kind.setdefault(event.row.asset_key, {})[event.row.dagster_event_type] = (
-                event_id,
-                event.entry,
-            )
-    pointers: dict[str, Pointers] = {}
-    for asset_key, kinds in last_of_kind.items():
+            last_of = kinds.setdefault(event.row.asset_key, {})
+            first, *_ = last_of.get(event.row.dagster_event_type, (event_id,))
+            last_of[event.row.dagster_event_type] = (first, event_id, event.entry)
+    pointers: dict[str, tuple[int, Pointers]] = {}
+    for asset_key, last_of in kinds.items():
         merged: Pointers = {}
-        for event_id, entry in sorted(kinds.values(), key=lambda pair: pair[0]):
-            merged |= log._get_asset_entry_values(entry, event_id, True)
+        begun: list[int] = []
+        for first, event_id, entry in sorted(last_of.values(), key=lambda event: event[1]):
+            values = log._get_asset_entry_values(entry, event_id, True)
+            if values:
+                merged |= values
+                begun.append(first)
         if merged:
-            pointers[asset_key] = merged
-    return pointers
+            pointers[asset_key] = (min(begun), merged)
+    in_order = sorted(pointers.items(), key=lambda item: item[1][0])
+    return {asset_key: merged for asset_key, (_, merged) in in_order}
 
 
 def _earlier_pointers(index: Connection, asset_keys: Sequence[str]) -> dict[str, Pointers | None]:
