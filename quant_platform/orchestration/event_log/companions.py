@@ -20,41 +20,29 @@ from sqlalchemy.engine import Connection
 from quant_platform.orchestration.event_log.connections import SqliteConnections
 
 
-class KeptOpenRunStorage(SqliteRunStorage):
+class _KeptOpen:
+    """Has a stock storage connect through one connection that stays open."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._connections = SqliteConnections(keep_open=1)
+        self._path = Path(str(db.make_url(conn_string).database))
+        super().__init__(conn_string, inst_data)  # type: ignore[call-arg]
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Lend a connection in a transaction."""
+        with self._connections.transaction(self._path) as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the file."""
+        super().dispose()  # type: ignore[misc]
+        self._connections.close()
+
+
+class KeptOpenRunStorage(_KeptOpen, SqliteRunStorage):
     """Stock run storage on one connection that stays open."""
 
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._connections = SqliteConnections(keep_open=1)
-        self._path = Path(str(db.make_url(conn_string).database))
-        super().__init__(conn_string, inst_data)
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Lend a connection in a transaction."""
-        with self._connections.transaction(self._path) as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the file."""
-        super().dispose()
-        self._connections.close()
-
-
-class KeptOpenScheduleStorage(SqliteScheduleStorage):
+class KeptOpenScheduleStorage(_KeptOpen, SqliteScheduleStorage):
     """Stock schedule storage on one connection that stays open."""
-
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._connections = SqliteConnections(keep_open=1)
-        self._path = Path(str(db.make_url(conn_string).database))
-        super().__init__(conn_string, inst_data)
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Lend a connection in a transaction."""
-        with self._connections.transaction(self._path) as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the file."""
-        super().dispose()
-        self._connections.close()
