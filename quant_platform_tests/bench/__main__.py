@@ -7,6 +7,7 @@ exit code is 1 when a bar does not hold and 2 when there is no benchmark of that
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 import warnings
@@ -40,6 +41,8 @@ def main(names: Sequence[str]) -> int:
         return 2
     for category in (BetaWarning, PreviewWarning):
         warnings.simplefilter("ignore", category)
+    # Some benchmarks start processes; what Dagster warns of there would bury the table.
+    os.environ["PYTHONWARNINGS"] = "ignore"
     console = Console(width=120)
     results = []
     for name in names or known:
