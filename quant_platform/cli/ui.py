@@ -22,6 +22,8 @@ def ui_command() -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["QUANT_PROJECT"] = str(settings.project_root)
     os.chdir(settings.project_root)
+    # Dagster warns of its own beta features at each definition; nothing a user could act upon.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
     address = settings.platform.ui
     typer.echo(f"Dagster UI on http://{address.host}:{address.port}")
     dagster = str(Path(sys.executable).with_name("dagster"))
