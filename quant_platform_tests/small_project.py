@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from quant_platform.orchestration.backfill import BackfillReport, backfill, run_
 from quant_platform.orchestration.graph import Graph, Overrides, build_graph
 from quant_platform.orchestration.instance import open_instance
 from quant_platform.orchestration.plan import Chunk
-from quant_platform.orchestration.stage import Stage
+from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings, load_settings
 from quant_platform.sources.protocol import Source
 
@@ -43,6 +43,20 @@ def small_settings(folder: Path, **changes: Any) -> Settings:
     return load_settings(REPOSITORY, overrides=overrides, environ={})
 
 
+def upstream_of(stages: Sequence[Stage], tables: Collection[str]) -> list[Stage]:
+    """Stages that make some tables: their own, their books', and those of all that they read."""
+    together = {table: made for made in calls(stages) for table in (s.table for s in made)}
+    kept: set[str] = set()
+    asked = list(tables)
+    while asked:
+        table = asked.pop()
+        if table not in kept:
+            made = together[table]
+            kept |= {stage.table for stage in made}
+            asked += [w.table for w in made[0].windows.values() if w.table in together]
+    return [stage for stage in stages if stage.table in kept]
+
+
 @dataclass
 class SmallProject:
     """Graph, lake and instance in one folder; ``close`` releases the instance."""
@@ -59,15 +73,37 @@ class SmallProject:
         *,
         sources: Mapping[str, Source] | None = None,
         stages: Callable[[list[Stage]], list[Stage]] | None = None,
+        tables: Collection[str] | None = None,
         clock: Callable[[], datetime] = lambda: EVENING,
         **changes: Any,
     ) -> SmallProject:
-        """Make the project; the same folder may be opened again by another one."""
+        """Make the project; the same folder may be opened again by another one.
+
+        Parameters
+        ----------
+        folder
+            Temporary folder.
+        sources
+            Sources by sleeve, in the place of the embedded market.
+        stages
+            Changes the stages of the graph.
+        tables
+            Keeps these tables and all that they read, however far upstream; everything by default.
+        clock
+            Wall clock.
+        changes
+            Further settings, dotted keys with ``__`` for the dot.
+        """
         settings = small_settings(folder, **changes)
         home = settings.dagster_home
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
-        graph = build_graph(settings, Overrides(sources, stages, clock))
+
+        def chosen(known: list[Stage]) -> list[Stage]:
+            changed = known if stages is None else stages(known)
+            return changed if tables is None else upstream_of(changed, tables)
+
+        graph = build_graph(settings, Overrides(sources, chosen, clock))
         Lake.create(settings.lake_root, clock=clock)
         return cls(settings, graph, graph.lake, open_instance(settings))
 

@@ -245,6 +245,14 @@ class SessionCalendar:
             )
         return self.sessions[position - 1]
 
+    def at_or_before(self, day: date) -> date:
+        """Return the last session that is `day` or lies before it."""
+        self._covered(day)
+        position = bisect_right(self.sessions, day)
+        if position == 0:
+            raise self._not_a_session(day)
+        return self.sessions[position - 1]
+
     def block_start(self, session: date, length: int) -> date:
         """Return the first session of the block of `length` sessions that holds `session`.
 

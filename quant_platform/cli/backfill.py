@@ -8,7 +8,12 @@ import typer
 
 from quant_platform.cli.progress import chunk_progress, print_report
 from quant_platform.cli.project import Project
-from quant_platform.cli.session_arguments import parse_day, refuse_closed, refuse_outside
+from quant_platform.cli.session_arguments import (
+    parse_day,
+    refuse_closed,
+    refuse_empty,
+    refuse_outside,
+)
 from quant_platform.errors import ConfigError
 from quant_platform.lakehouse.catalog import refresh_catalog
 from quant_platform.orchestration.backfill import backfill
@@ -44,6 +49,7 @@ def backfill_command(
     refuse_outside(begin, end, platform.history_start, project.latest(jobs))
     if begin == end:
         refuse_closed(begin, [project.graph.jobs[name][0].calendar for name in jobs], "--from")
+    refuse_empty(begin, end, [project.graph.jobs[name][0].calendar for name in jobs])
     with project.instance, chunk_progress(shown=not as_json) as told:
         report = backfill(
             project.graph,

@@ -113,7 +113,8 @@ def _lake_lines(settings: Settings, *, deep: bool, repair: bool) -> Iterator[Lin
             continue
         sessions = len(lake.entries(table))
         if not findings:
-            yield Line(f"files of {table}", "ok", f"{sessions} sessions match the log")
+            compared = "byte for byte" if deep else "in size; --deep reads them"
+            yield Line(f"files of {table}", "ok", f"{sessions} sessions match the log {compared}")
         for finding in findings[:SHOWN_FINDINGS]:
             where = f" {finding.session}" if finding.session else ""
             yield Line(f"files of {table}{where}", "wrong", finding.sentence)

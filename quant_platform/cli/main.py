@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from quant_platform import __version__
 from quant_platform.errors import QuantError
 
 INTERRUPTED = 130
@@ -67,8 +68,19 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"quant_platform {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def quant() -> None:
+def quant(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version),
+    ] = False,
+) -> None:
     """From raw market data to reconciled fills, in one point-in-time asset graph."""
 
 

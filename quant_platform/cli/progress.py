@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -20,6 +20,7 @@ from quant_platform.orchestration.backfill import BackfillReport
 from quant_platform.orchestration.plan import Chunk
 
 Told = Callable[[Chunk, bool], None]
+_COUNTS = ("rows", "warned", "blocked", "rejected")
 
 
 @contextmanager
@@ -53,15 +54,16 @@ def chunk_progress(*, shown: bool) -> Iterator[Told]:
 def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> None:
     """Print what was done and what the lake now holds."""
     rows = [_table_row(project, stage.table) for stage in project.graph.stages]
-    overhead = 1000 * report.seconds / report.partitions if report.partitions else None
+    overhead = None if report.overhead is None else 1000 * report.overhead
     if as_json:
         typer.echo(
             json.dumps(
                 {
                     "chunks": report.done,
-                    "partitions": report.partitions,
+                    "partitions": report.made,
                     "seconds": round(report.seconds, 3),
-                    "milliseconds_per_partition": overhead and round(overhead, 3),
+                    "computing_seconds": round(report.computing, 3),
+                    "overhead_milliseconds_per_partition": overhead and round(overhead, 3),
                     "stopped": report.stopped,
                     "dead_runs": report.dead_runs,
                     "recovered": {
@@ -78,28 +80,47 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         typer.echo(f"Marked run {run_id[:8]} as failed: its process was gone.")
     for name, days in report.recovered.items():
         typer.echo(f"Told Dagster of {len(days)} partitions of {name} that only the lake knew.")
-    table = Table(title=escape(f"Lake at {project.lake.root}"), title_justify="left")
-    for name, justify in (
-        ("table", "left"),
-        ("sessions", "right"),
-        ("first", "left"),
-        ("last", "left"),
-        ("rows", "right"),
-        ("warned", "right"),
-        ("blocked", "right"),
-        ("rejected", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*("–" if cell is None else f"{cell}" for cell in row.values()))
-    table_console().print(table)
-    if report.partitions:
+    table_console().print(_lake_table(project, rows))
+    if overhead is not None:
         typer.echo(
-            f"{report.partitions} partitions in {report.done} runs, {report.seconds:.1f} s "
-            f"({overhead:.2f} ms each, computing included)."
+            f"{report.made} partitions in {report.done} runs: {report.seconds:.1f} s, of which "
+            f"{report.computing:.1f} s computing; {overhead:.2f} ms of overhead per partition."
         )
     elif not report.chunks:
         typer.echo("Everything is current: nothing was run.")
+
+
+def _lake_table(project: Project, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One line for each link of each branch; ``--json`` has every table."""
+    table = Table(title=escape(f"Lake at {project.lake.root}"), title_justify="left")
+    for name in ("branch", "stage"):
+        table.add_column(name)
+    for name in ("tables", "sessions"):
+        table.add_column(name, justify="right")
+    for name in ("first", "last"):
+        table.add_column(name)
+    for name in _COUNTS:
+        table.add_column(name, justify="right")
+    links: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for stage, row in zip(project.graph.stages, rows, strict=True):
+        branch = stage.table.rpartition("/")[0]
+        links.setdefault((branch, stage.group), []).append(row)
+    before = None
+    for (branch, group), own in links.items():
+        if before not in (None, branch):
+            table.add_section()
+        days = [row[end] for row in own for end in ("first", "last") if row[end]]
+        table.add_row(
+            "" if before == branch else branch,
+            group.replace("_", " "),
+            str(len(own)),
+            str(max(row["sessions"] for row in own)),
+            min(days, default="–"),
+            max(days, default="–"),
+            *(f"{sum(row[name] for row in own):,}" for name in _COUNTS),
+        )
+        before = branch
+    return table
 
 
 def _table_row(project: Project, table: str) -> dict[str, str | int | None]:
@@ -113,7 +134,8 @@ def _table_row(project: Project, table: str) -> dict[str, str | int | None]:
         "sessions": len(days),
         "first": str(days[0]) if days else None,
         "last": str(days[-1]) if days else None,
-        "rows": sum(entry.rows for entry in entries.values()),
+        # Rows that no reader gets are none.
+        "rows": sum(entry.rows for entry in entries.values() if entry.verdict != "blocked"),
         "warned": verdicts.count("warned"),
         "blocked": verdicts.count("blocked"),
         "rejected": sum(entry.rows for entry in rejected),

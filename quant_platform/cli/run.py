@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from quant_platform.cli.evening import print_evening
 from quant_platform.cli.progress import chunk_progress, print_report
 from quant_platform.cli.project import Project
 from quant_platform.cli.session_arguments import parse_day, refuse_outside
@@ -58,4 +59,5 @@ def run_command(
         typer.echo("Stopped; 'quant run' goes on where it left off.", err=True)
         raise typer.Exit(INTERRUPTED)
     if not as_json:
+        print_evening(project)
         typer.echo("Look at it with 'make ui', or ask it with 'quant sql'.")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import date
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import CalendarError
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""The one form of a day; Python reads ``20230704`` and ``2023-W30-1`` as days as well."""
 
 
 def parse_day(text: str, option: str) -> date:
@@ -16,14 +21,12 @@ def parse_day(text: str, option: str) -> date:
     CalendarError
         When it is not one.
     """
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise CalendarError(
-            f"{option} is '{text}'",
-            expected="a day such as 2024-03-28",
-            mend="write it as YYYY-MM-DD",
-        ) from None
+    if _DAY.fullmatch(text):
+        with suppress(ValueError):
+            return date.fromisoformat(text)
+    raise CalendarError(
+        f"{option} is '{text}'", expected="a day such as 2024-03-28", mend="write it as YYYY-MM-DD"
+    )
 
 
 def refuse_outside(first: date, last: date, start: date, latest: date) -> None:
@@ -78,3 +81,20 @@ def refuse_closed(day: date, calendars: list[SessionCalendar], option: str) -> N
             raise CalendarError(
                 f"{option}: {error.found}", expected=error.expected, mend=error.mend
             ) from None
+
+
+def refuse_empty(first: date, last: date, calendars: list[SessionCalendar]) -> None:
+    """Refuse a range in which no calendar has a session: nothing in it could be current or stale.
+
+    Raises
+    ------
+    CalendarError
+        Names the calendars.
+    """
+    if not any(calendar.between(first, last) for calendar in calendars):
+        codes = " or ".join(sorted({calendar.code for calendar in calendars}))
+        raise CalendarError(
+            f"no session of {codes} in --from {first} --to {last}",
+            expected="a range with at least one session",
+            mend="widen the range",
+        )

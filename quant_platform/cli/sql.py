@@ -26,17 +26,26 @@ def sql_command(
     query: Annotated[
         str | None, typer.Argument(help="A query; without one the views are listed.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="Rows shown; 0 for all.", min=0)] = SHOWN_ROWS,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Rows shown; 0 for all. {SHOWN_ROWS} by default, all with --json.", min=0
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one row a line.")] = False,
 ) -> None:
-    """Run a query over the lake's views, opened read-only."""
+    """Ask the lake's views with a query, which can change and write nothing."""
     lake = Lake.open(load_settings().lake_root)
     listing = (
         "select schema_name || '.' || view_name as view, comment as grain "
         "from duckdb_views() where not internal order by 1"
     )
-    frame = query_catalog(lake, query or listing)
+    frame = query_catalog(lake, query or listing, lambda line: typer.echo(line, err=True))
+    if limit is None:
+        limit = 0 if as_json else SHOWN_ROWS
     shown = frame.head(limit) if limit else frame
+    if shown.height < frame.height:
+        typer.echo(f"{shown.height} of {frame.height} rows; --limit 0 shows all.", err=True)
     if as_json:
         for row in shown.to_dicts():
             typer.echo(json.dumps(_plain(row), default=str, allow_nan=False))
@@ -47,8 +56,6 @@ def sql_command(
     for cells in shown.iter_rows():
         table.add_row(*("–" if cell is None else escape(_cell(cell)) for cell in cells))
     table_console().print(table)
-    if shown.height < frame.height:
-        typer.echo(f"{shown.height} of {frame.height} rows; --limit 0 shows all.")
 
 
 def _plain(value: object) -> object:

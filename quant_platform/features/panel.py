@@ -45,6 +45,7 @@ class Panel:
         wanted: SessionRange,
         loaded: Sequence[date],
         columns: Sequence[str],
+        splits: pl.DataFrame | None = None,
     ) -> Panel:
         """Lay out published rows.
 
@@ -58,8 +59,11 @@ class Panel:
             Sessions that the window loads; rows of others are left out.
         columns
             Numeric columns to lay out.
+        splits
+            Splits in effect (see ``lakehouse.vintages``): each series is then in the units of its
+            vintage.
         """
-        known = vintages(rows, wanted)
+        known = vintages(rows, wanted, splits)
         series = known.select("security_id", "vintage_from", "vintage_to").unique(
             maintain_order=True
         )

@@ -2,11 +2,14 @@
 
 1. The state of the session before the range comes from the table itself; a range that begins with
    history begins with nothing.
-2. Sessions are taken in order. Bars known on time advance every security by one step.
+2. Sessions are taken in order. On the ex session of a split the prices of the state are divided by
+   its ratio; then bars known on time advance every security by one step.
 3. A late bar or a correction that arrives at session K changes the past. Its security is
    *replayed*: its state goes back to the session before the changed one (stored, or computed
    earlier in this range) and steps forward again over what is known at K. If a row known since then
-   is missing from that older state, the replay begins before that row too, until none is.
+   is missing from that older state, the replay begins before that row too, until none is. A split
+   that became known after its ex session is such news about that session. Replays take the splits
+   in again on their ex sessions, as they are known by now.
 4. No replay reaches back ``replay_sessions`` or more. A late row that would need one is counted in
    ``revisions_missed`` and stays out of the state: said, not hidden.
 5. A security without a bar for ``FORGET_AFTER`` sessions is dropped.
@@ -25,7 +28,8 @@ import numpy.typing as npt
 import polars as pl
 
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
-from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.lakehouse.vintages import SPLITS, splits_in_effect
+from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.settings import StateSettings
 
 FORGET_AFTER = 252
@@ -40,6 +44,9 @@ _CARRIED = (
     "gain_14_state",
     "loss_14_state",
 )
+_PRICES = ("close_state", "ema_20_state", "ema_200_state", "gain_14_state", "loss_14_state")
+"""What of the state is in price units, and changes them with a split."""
+
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -48,6 +55,7 @@ def state_windows(settings: StateSettings) -> dict[str, Window]:
     """Sessions of its inputs that ``features_state`` depends on."""
     return {
         "bars": Window("bars", settings.replay_sessions),
+        "actions": Window("actions", ALL_HISTORY),
         "state": Window("features_state", settings.replay_sessions + 1, own=True),
     }
 
@@ -72,9 +80,11 @@ class _State:
         for name, vector in self.values.items():
             vector[chosen] = other.values[name]
 
-    def advance(self, close: Vector) -> None:
-        """Take in one session's closes; NaN where a security has no bar."""
+    def advance(self, close: Vector, ratio: Vector) -> None:
+        """Take in one session: its splits, 1 for none, then its closes, NaN for no bar."""
         state = self.values
+        for name in _PRICES:
+            state[name] = state[name] / ratio
         traded = ~np.isnan(close)
         first = traded & (state["bars"] == 0)
         later = traded & ~first
@@ -105,8 +115,9 @@ def advance_state(
     Parameters
     ----------
     frames
-        ``bars``: published bars of the range and of ``replay_sessions`` before it. ``state``: the
-        table itself before the range, ``replay_sessions`` + 1 sessions of it.
+        ``bars``: published bars of the range and of ``replay_sessions`` before it. ``actions``:
+        published actions; without that frame nothing is split. ``state``: the table itself before
+        the range, ``replay_sessions`` + 1 sessions of it.
     settings
         Length of the replay.
     wanted
@@ -142,7 +153,9 @@ class _Walk:
         wanted: SessionRange,
         replay: int,
         securities: Sequence[str],
+        *,
         bars: pl.DataFrame,
+        splits: pl.DataFrame,
         stored: pl.LazyFrame,
     ) -> None:
         self.calendar = wanted.calendar
@@ -152,7 +165,9 @@ class _Walk:
         self.origin = self.calendar.ordinal(wanted.first) - replay
         rows = wanted.calendar.ordinal(wanted.last) - self.origin + 1
         self.known = np.full((rows, len(securities)), np.nan)
+        self.ratio = np.ones((rows, len(securities)))
         self.arrivals = bars.partition_by("knowledge_session", as_dict=True, maintain_order=True)
+        self.splits = splits.partition_by("effective", as_dict=True, maintain_order=True)
         self.states: dict[int, _State] = {}
         self.late: list[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.int64]]] = []
         self.missed = np.zeros(len(securities))
@@ -185,7 +200,14 @@ class _Walk:
                 ["knowledge_session", "session", "security_id"], keep="last", maintain_order=True
             )
         )
-        walk = cls(wanted, replay, securities, placed, frames["state"])
+        actions = frames.get("actions")
+        splits = (
+            pl.DataFrame(schema=SPLITS) if actions is None else splits_in_effect(actions.collect())
+        )
+        split = splits.join(codes, on="security_id", maintain_order="left").join(
+            ordinals, left_on="ex", right_on="session", maintain_order="left"
+        )
+        walk = cls(wanted, replay, securities, bars=placed, splits=split, stored=frames["state"])
         walk.states[first - 1] = walk._laid_out(previous)
         seen = previous.join(codes, on="security_id")
         walk.missed[seen["column"].to_numpy()] = seen["revisions_missed"].to_numpy()
@@ -196,7 +218,7 @@ class _Walk:
         now = self.calendar.ordinal(session)
         late = self._take_arrivals(now)
         state = self.states[now - 1].copy()
-        state.advance(self.known[now - self.origin])
+        state.advance(self.known[now - self.origin], self.ratio[now - self.origin])
         restated = np.full(len(self.securities), -1, dtype=np.int64)
         if late is not None:
             self._replay(now, *late, state, restated)
@@ -240,19 +262,29 @@ class _Walk:
 
     def _take_arrivals(self, now: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]] | None:
         """Enter what became known at a session; return its late rows (security, session)."""
-        arrived = self.arrivals.get((self.calendar.sessions[now],))
-        if arrived is None:
+        day = (self.calendar.sessions[now],)
+        late = []
+        for arrivals, value, taken in (
+            (self.arrivals, "close", self.known),
+            (self.splits, "ratio", self.ratio),
+        ):
+            arrived = arrivals.get(day)
+            if arrived is None:
+                continue
+            columns = arrived["column"].to_numpy().astype(np.intp)
+            ordinals = arrived["ordinal"].to_numpy()
+            inside = ordinals >= self.origin
+            taken[ordinals[inside] - self.origin, columns[inside]] = arrived[value].to_numpy()[
+                inside
+            ]
+            past = ordinals < now
+            if past.any():
+                late.append((columns[past], ordinals[past]))
+        if not late:
             return None
-        columns = arrived["column"].to_numpy().astype(np.intp)
-        ordinals = arrived["ordinal"].to_numpy()
-        closes = arrived["close"].to_numpy()
-        inside = ordinals >= self.origin
-        self.known[ordinals[inside] - self.origin, columns[inside]] = closes[inside]
-        late = ordinals < now
-        if not late.any():
-            return None
-        self.late.append((now, columns[late], ordinals[late]))
-        return columns[late], ordinals[late]
+        columns, ordinals = (np.concatenate(part) for part in zip(*late, strict=True))
+        self.late.append((now, columns, ordinals))
+        return columns, ordinals
 
     def _replay(
         self,
@@ -280,7 +312,8 @@ class _Walk:
             redone.put(fresh, self.states[ordinal - 1].at(chosen[fresh]))
             running = np.flatnonzero(begin[chosen] <= ordinal)
             part = redone.at(running)
-            part.advance(self.known[ordinal - self.origin, chosen[running]])
+            cells = (ordinal - self.origin, chosen[running])
+            part.advance(self.known[cells], self.ratio[cells])
             redone.put(running, part)
         state.put(chosen, redone)
 

@@ -1,6 +1,7 @@
 """Trend features from finite windows, in calendar-fixed blocks.
 
-1. The published bars become a panel, one column per security and vintage.
+1. The published bars become a panel, one column per security and vintage. A split begins a vintage,
+   and each series is in the units of its own, so that no window sees the price jump.
 2. The panel is cut into blocks of ``block_sessions`` counted from the calendar's epoch. Each block
    is computed from ``LOOKBACK`` sessions before its start, with running sums that begin there.
    A block's sums depend on where it begins and on nothing after the row in hand, so a value has the
@@ -23,7 +24,8 @@ import polars as pl
 
 from quant_platform.features.panel import Matrix, Panel
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
-from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.lakehouse.vintages import splits_in_effect
+from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.settings import TrendSettings
 
 _Number = TypeVar("_Number", np.float64, np.int64)
@@ -34,7 +36,10 @@ LOOKBACK = 252
 
 def trend_windows(settings: TrendSettings) -> dict[str, Window]:
     """Sessions of its inputs that ``features_trend`` depends on."""
-    return {"bars": Window("bars", LOOKBACK, settings.block_sessions)}
+    return {
+        "bars": Window("bars", LOOKBACK, settings.block_sessions),
+        "actions": Window("actions", ALL_HISTORY),
+    }
 
 
 def trend_features(
@@ -45,7 +50,8 @@ def trend_features(
     Parameters
     ----------
     frames
-        ``bars``: published bars of the loaded sessions.
+        ``bars``: published bars of the loaded sessions. ``actions``: published actions; without
+        that frame no price is adjusted.
     settings
         Block length and the tolerance for missing bars.
     wanted
@@ -58,7 +64,9 @@ def trend_features(
     """
     loaded = wanted.loaded(trend_windows(settings)["bars"])
     bars = frames["bars"].collect()
-    panel = Panel.of(bars, wanted, loaded, ["close", "high", "volume"])
+    actions = frames.get("actions")
+    splits = None if actions is None else splits_in_effect(actions.collect())
+    panel = Panel.of(bars, wanted, loaded, ["close", "high", "volume"], splits)
     blocks = [
         _block(panel, first, start, stop, settings.max_missing_share)
         for first, start, stop in _blocks(wanted, loaded, settings.block_sessions)
@@ -84,8 +92,12 @@ def _blocks(
 
 def _block(panel: Panel, first: int, start: int, stop: int, missing: float) -> pl.DataFrame:
     """Features of rows ``start`` to ``stop``, from sums that begin at row ``first``."""
-    close, high, volume = (panel.columns[name][first:stop] for name in ("close", "high", "volume"))
-    output = slice(start - first, stop - first)
+    keep = panel.visible(start, stop) & ~np.isnan(panel.columns["close"][start:stop])
+    # Of the many vintages that a late session begins, a block needs its own.
+    series = np.flatnonzero(keep.any(axis=0))
+    close, high, volume = (
+        panel.columns[name][first:stop, series] for name in ("close", "high", "volume")
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         sma_50 = _mean(close, 50, missing)
         values = {
@@ -101,15 +113,14 @@ def _block(panel: Panel, first: int, start: int, stop: int, missing: float) -> p
             "volume_ratio_20": volume / _mean(volume, 20, missing),
             "bars_252": _count(close, 252).astype(np.float64),
         }
-    keep = panel.visible(start, stop) & ~np.isnan(close[output])
-    rows, columns = np.nonzero(keep)
+    rows, columns = np.nonzero(keep[:, series])
     frame = {
         "session": pl.Series(panel.sessions[start:stop], dtype=pl.Date).gather(rows),
-        "security_id": panel.series["security_id"].gather(columns),
+        "security_id": panel.series["security_id"].gather(series[columns]),
     }
     for name, matrix in values.items():
         dtype = FEATURES_TREND.columns[name].dtype
-        cells = pl.Series(matrix[output][rows, columns])
+        cells = pl.Series(matrix[start - first :][rows, columns])
         frame[name] = cells.fill_nan(None).cast(dtype)
     return pl.DataFrame(frame)
 

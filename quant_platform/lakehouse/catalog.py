@@ -8,14 +8,17 @@
    process ever holds a lock on it.
 3. Views are globs: new partitions show at once. The catalog is rebuilt when the tables, their
    versions or their blocked-ness of files change what the globs should name.
+4. DuckDB reads whatever files there are. Before a query the files of the tables that it names are
+   compared with their logs: a damaged one is an error, one that is gone is told.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -26,6 +29,7 @@ from quant_platform.lakehouse.contracts import Contract
 from quant_platform.lakehouse.files import file_errors, file_lock
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.layout import PART, TableLayout
+from quant_platform.lakehouse.reading import checked_file
 
 CATALOG = "catalog.duckdb"
 _OUTCOMES = (
@@ -46,6 +50,11 @@ _ENTRY = {
     "git_sha VARCHAR, written_at VARCHAR)",
     "outcomes": _OUTCOMES,
 }
+_AS_TEXT = re.compile(r"\b(INTERVAL|UNION|BIT|VARIANT|BIGNUM|TIME WITH TIME ZONE)\b")
+"""Types of DuckDB that Polars has no counterpart for."""
+_ASKS = re.compile(
+    r"\s*explain\s+(analyze\s+)?(select|from|with|values|pivot|unpivot)\b", re.IGNORECASE
+)
 _LEDGER_LINE = {
     "seq": "BIGINT",
     "batch_seq": "BIGINT",
@@ -86,25 +95,33 @@ def refresh_catalog(lake: Lake) -> Path:
         draft.unlink(missing_ok=True)
         try:
             with duckdb.connect(str(draft)) as connection:
+                # One transaction: a thousand comments would otherwise be a thousand commits.
+                connection.execute("BEGIN")
                 for statement in wanted:
                     connection.execute(statement)
                 connection.execute("CREATE SCHEMA meta_data")
                 connection.execute("CREATE TABLE meta_data.built_from (statements VARCHAR)")
                 connection.execute("INSERT INTO meta_data.built_from VALUES (?)", [fingerprint])
+                connection.execute("COMMIT")
             draft.replace(path)
         except duckdb.Error as error:
+            cause = _damage(lake) or LakeError(
+                _first_line(error), mend="run 'quant doctor --deep' to find the damaged file"
+            )
             raise LakeError(
-                f"the catalog of {lake.root} cannot be built ({_first_line(error)})",
+                f"the catalog of {lake.root} cannot be built ({cause.found})",
                 expected="intact Parquet files and logs",
-                mend="run 'quant doctor' to find the damaged file",
+                mend=cause.mend,
             ) from error
         finally:
             draft.unlink(missing_ok=True)
     return path
 
 
-def query_catalog(lake: Lake, query: str) -> pl.DataFrame:
-    """Run a query over the views, read-only.
+def query_catalog(
+    lake: Lake, query: str, tell: Callable[[str], None] | None = None
+) -> pl.DataFrame:
+    """Run a query over the views; nothing can be changed or written by it.
 
     Parameters
     ----------
@@ -112,28 +129,109 @@ def query_catalog(lake: Lake, query: str) -> pl.DataFrame:
         The lake.
     query
         SQL of DuckDB.
+    tell
+        Is told in a sentence what is missing from the answer: partitions whose files are gone.
+
+    Returns
+    -------
+    polars.DataFrame
+        The last answer. Columns of types that Polars has not, such as intervals, are text.
 
     Raises
     ------
     LakeError
-        When the query cannot be run; the message is DuckDB's first line.
+        When the query cannot be run, or a file of a table that it names is damaged.
     """
     path = refresh_catalog(lake)
     try:
+        _refuse_changes(query)
+        for table in _tables_in(lake, query):
+            gone = _compare_files(lake, table)
+            if gone and tell is not None:
+                others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+                tell(
+                    f"Table '{table}' is not whole: the files of {gone[0]}{others} are gone; "
+                    "run 'quant doctor' to see them and 'quant backfill' to make them again."
+                )
         with _opened(path) as connection:
             found = connection.sql(query)
-            # A comment or a setting has no result.
-            return (
-                pl.DataFrame()
-                if found is None
-                else pl.DataFrame(pl.from_arrow(found.to_arrow_table()))
-            )
+            # A comment has no result.
+            return pl.DataFrame() if found is None else _answer(found)
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
-        raise LakeError(
-            f"the query cannot be run ({_first_line(error)})",
-            expected="SQL of DuckDB over the lake's views",
-            mend="list the views with 'quant sql' and their columns with 'describe <view>'",
-        ) from error
+        if str(lake.root) in str(error):
+            raise LakeError(
+                f"the query met a file that cannot be read ({_first_line(error)})",
+                expected="intact files in the lake",
+                mend="run 'quant doctor --deep', which names every damaged file and what to do",
+            ) from error
+        raise _unanswerable(_first_line(error)) from error
+
+
+def _refuse_changes(query: str) -> None:
+    """Refuse every statement that is no question; some write files although nothing is writable."""
+    for statement in duckdb.extract_statements(query):
+        kind = statement.type.name
+        asks = kind == "SELECT" or (kind == "EXPLAIN" and _ASKS.match(statement.query))
+        # A pivot is prepared by statements of its own, in this call's own database.
+        if not asks and not (kind == "MULTI" and "pivot" in statement.query.casefold()):
+            raise _unanswerable(f"{kind} is no question, and nothing can be changed here")
+
+
+def _unanswerable(cause: str) -> LakeError:
+    return LakeError(
+        f"the query cannot be run ({cause})",
+        expected="SQL of DuckDB that asks the lake's views",
+        mend="list the views with 'quant sql' and their columns with 'describe <view>'",
+    )
+
+
+def _tables_in(lake: Lake, query: str) -> Iterator[str]:
+    """Tables whose views a query names, as ``schema.view`` with or without quotes."""
+    for table in lake.tables():
+        branch, _, kind = table.rpartition("/")
+        view = rf'\b{branch.replace("/", "_")}"?\s*\.\s*"?{kind}(_latest)?\b'
+        if re.search(view, query, re.IGNORECASE):
+            yield table
+
+
+def _compare_files(lake: Lake, table: str) -> list[date]:
+    """Refuse a damaged file of a table; return the sessions whose files are gone."""
+    store, gone = lake.store(table), []
+    for session, entry in lake.entries(table).items():
+        if entry.verdict == "blocked":
+            continue
+        try:
+            checked_file(store, entry)
+        except LakeError:
+            if store.file_of(entry).exists():
+                raise
+            gone.append(session)
+    return gone
+
+
+def _damage(lake: Lake) -> LakeError | None:
+    """Look for the first damaged file of the lake."""
+    try:
+        for table in lake.tables():
+            _compare_files(lake, table)
+    except LakeError as error:
+        return error
+    return None
+
+
+def _answer(found: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """Rows of an answer; what Polars has no type for becomes text."""
+    names = found.columns
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise _unanswerable(f"column {twice} occurs more than once in the answer")
+    if any(_AS_TEXT.search(str(kind)) for kind in found.types):
+        columns = [
+            (f"CAST({column} AS VARCHAR) AS {column}" if _AS_TEXT.search(str(kind)) else column)
+            for column, kind in zip(map(_identifier, names), found.types, strict=True)
+        ]
+        found = found.project(", ".join(columns))
+    return pl.DataFrame(pl.from_arrow(found.to_arrow_table()))
 
 
 @contextmanager
@@ -268,6 +366,10 @@ def _escaped(path: Path) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _first_line(error: BaseException) -> str:

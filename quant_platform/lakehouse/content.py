@@ -11,8 +11,8 @@ made them says nothing about content, so none of it reaches the hash:
    unit and time zone included.
 3. Each column becomes contiguous little-endian buffers once: numbers, booleans and times as their
    values; text, Enum and Categorical as byte lengths and joined UTF-8; lists as lengths and,
-   recursively, their joined elements. Nulls are a byte mask beside the values, and what lies
-   under a null is zero.
+   recursively, their joined elements; structs as their fields, by name. Nulls are a byte mask
+   beside the values, and what lies under a null is zero (`quant_platform.lakehouse.buffers`).
 4. SHA-256 runs over the header, the row count and, column by column, the buffers of the rows. Row
    count and lengths come before the bytes that they count, so no two contents share a stream.
 
@@ -30,47 +30,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from quant_platform.errors import ContractError
+from quant_platform.lakehouse.buffers import buffers_of, is_text, type_token
 
 _FORMAT = b"quant_platform.frame/1"
-
-_VALUE_TYPES: dict[type[pl.DataType], str] = {
-    pl.Boolean: "bool",
-    pl.Int8: "i8",
-    pl.Int16: "i16",
-    pl.Int32: "i32",
-    pl.Int64: "i64",
-    pl.UInt8: "u8",
-    pl.UInt16: "u16",
-    pl.UInt32: "u32",
-    pl.UInt64: "u64",
-    pl.Float32: "f32",
-    pl.Float64: "f64",
-    pl.Date: "date",
-    pl.Time: "time",
-}
-_TEXT_TYPES: dict[type[pl.DataType], str] = {
-    pl.String: "string",
-    pl.Enum: "enum",
-    pl.Categorical: "categorical",
-}
-
-
-class _Digest(Protocol):
-    def update(self, data: Any, /) -> None: ...
-
-    def hexdigest(self) -> str: ...
-
-
-class _Column(Protocol):
-    """The buffers of one column, of which any run of rows can be fed to a digest."""
-
-    def feed(self, digest: _Digest, start: int, stop: int) -> None: ...
 
 
 def frame_hash(frame: pl.DataFrame, key: Sequence[str]) -> str:
@@ -80,7 +47,7 @@ def frame_hash(frame: pl.DataFrame, key: Sequence[str]) -> str:
     ----------
     frame
         Columns of booleans, integers, floats, dates, times, datetimes, durations, text, Enum,
-        Categorical, or lists of those.
+        Categorical, or lists and structs of those.
     key
         Columns that identify a row. May be empty when the frame has at most one row.
 
@@ -184,7 +151,7 @@ def _in_key_order(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
         )
     # As text, so that the order does not depend on how categories were declared.
     sortable = [
-        pl.col(name).cast(pl.String) if _text_type(frame.schema[name]) else pl.col(name)
+        pl.col(name).cast(pl.String) if is_text(frame.schema[name]) else pl.col(name)
         for name in key
     ]
     if not _strictly_ascends(frame.select(sortable)):
@@ -228,7 +195,7 @@ def _hash_slices(frame: pl.DataFrame, bounds: list[int]) -> list[str]:
     names = sorted(frame.columns)
     header = hashlib.sha256(_FORMAT + len(names).to_bytes(8, "little"))
     for name in names:
-        for part in (name, _type_token(name, frame.schema[name])):
+        for part in (name, type_token(name, frame.schema[name])):
             text = part.encode()
             header.update(len(text).to_bytes(8, "little") + text)
     slices = list(pairwise(bounds))
@@ -236,116 +203,7 @@ def _hash_slices(frame: pl.DataFrame, bounds: list[int]) -> list[str]:
     for digest, (start, stop) in zip(digests, slices, strict=True):
         digest.update((stop - start).to_bytes(8, "little"))
     for name in names:
-        column = _column(frame[name])
+        column = buffers_of(frame[name])
         for digest, (start, stop) in zip(digests, slices, strict=True):
             column.feed(digest, start, stop)
     return [digest.hexdigest() for digest in digests]
-
-
-def _type_token(name: str, dtype: pl.DataType) -> str:
-    """Return the text that stands for a type in the header."""
-    if isinstance(dtype, pl.List):
-        return f"list[{_type_token(name, _inner(dtype))}]"
-    if isinstance(dtype, pl.Datetime):
-        return f"datetime[{dtype.time_unit},{dtype.time_zone or ''}]"
-    if isinstance(dtype, pl.Duration):
-        return f"duration[{dtype.time_unit}]"
-    token = _VALUE_TYPES.get(type(dtype)) or _text_type(dtype)
-    if token is None:
-        raise ContractError(
-            f"column {name!r} is {dtype}",
-            expected="a boolean, number, time or text column, or a list of those",
-            mend="cast it before it is stored",
-        )
-    return token
-
-
-def _text_type(dtype: pl.DataType) -> str | None:
-    return _TEXT_TYPES.get(type(dtype))
-
-
-def _inner(dtype: pl.List) -> pl.DataType:
-    inner = dtype.inner
-    return inner if isinstance(inner, pl.DataType) else inner()
-
-
-def _column(series: pl.Series) -> _Column:
-    """Turn a column of a supported type into its buffers."""
-    series = series.rechunk()
-    if isinstance(series.dtype, pl.List):
-        return _ListColumn(series)
-    if _text_type(series.dtype):
-        return _TextColumn(series)
-    return _ValueColumn(series)
-
-
-class _Nulls:
-    """Which rows are null: one byte per row, or nothing at all where no row is."""
-
-    def __init__(self, series: pl.Series) -> None:
-        self._mask: np.ndarray[Any, np.dtype[np.uint8]] | None = None
-        if series.null_count():
-            self._mask = series.is_null().cast(pl.UInt8).to_numpy()
-            self._before = np.concatenate(([0], np.cumsum(self._mask, dtype=np.int64)))
-
-    def feed(self, digest: _Digest, start: int, stop: int) -> None:
-        # The flag depends on these rows only; a null elsewhere in the range must not show.
-        if self._mask is None or self._before[start] == self._before[stop]:
-            digest.update(b"\x00")
-        else:
-            digest.update(b"\x01")
-            digest.update(self._mask[start:stop])
-
-
-class _ValueColumn:
-    """Booleans, numbers and times: one fixed-width value per row."""
-
-    def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
-        values = series.to_physical()
-        if values.dtype == pl.Boolean:
-            values = values.cast(pl.UInt8)
-        array = values.fill_null(0).rechunk().to_numpy()
-        if array.dtype.kind == "f":
-            not_a_number = np.isnan(array)
-            if not_a_number.any():
-                array = np.where(not_a_number, array.dtype.type(np.nan), array)
-        self._values = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-
-    def feed(self, digest: _Digest, start: int, stop: int) -> None:
-        self._nulls.feed(digest, start, stop)
-        digest.update(self._values[start:stop])
-
-
-class _TextColumn:
-    """Text: the length of each row in bytes, then all bytes joined."""
-
-    def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
-        arrow: Any = series.cast(pl.String).fill_null("").rechunk().to_arrow()
-        _, offsets, data = arrow.buffers()
-        ends = np.frombuffer(offsets, dtype="<i8")[arrow.offset : arrow.offset + len(arrow) + 1]
-        self._bounds = ends if len(ends) else np.zeros(1, dtype="<i8")
-        self._lengths = np.diff(self._bounds)
-        self._data = memoryview(data if data is not None else b"")
-
-    def feed(self, digest: _Digest, start: int, stop: int) -> None:
-        self._nulls.feed(digest, start, stop)
-        digest.update(self._lengths[start:stop])
-        digest.update(self._data[self._bounds[start] : self._bounds[stop]])
-
-
-class _ListColumn:
-    """Lists: the length of each row, then the joined elements as a column of their own."""
-
-    def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
-        lengths = series.list.len().fill_null(0).cast(pl.Int64).to_numpy()
-        self._lengths = np.ascontiguousarray(lengths, dtype="<i8")
-        self._bounds = np.concatenate(([0], np.cumsum(self._lengths)))
-        self._elements = _column(series.explode(empty_as_null=False, keep_nulls=False))
-
-    def feed(self, digest: _Digest, start: int, stop: int) -> None:
-        self._nulls.feed(digest, start, stop)
-        digest.update(self._lengths[start:stop])
-        self._elements.feed(digest, int(self._bounds[start]), int(self._bounds[stop]))

@@ -11,14 +11,17 @@ after it must be asked for again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
+
+NOTHING = "nothing"
+"""Input hash of a session before the first day of its table: it is empty, whatever there is."""
 
 _ABSENT = "absent"
 _BLOCKED = "blocked"
@@ -59,14 +62,16 @@ def readiness(lake: Lake, windows: Mapping[str, Window], wanted: SessionRange) -
     # Other tables before the table itself, and the first cause stands: the causes of a range are
     # those of its single days.
     for window in sorted(windows.values(), key=lambda window: window.own):
+        if not window.required:
+            continue
         entries = lake.log(window.table).latest()
         loaded = wanted.loaded(window)
         present = set(lake.present(window.table, loaded))
         absent = set(loaded) - present
         withdrawn = {day for day in present if entries[day].verdict == _BLOCKED}
-        if window.required:
-            missing = _spread(window, wanted, absent, _MISSING, missing)
-        blocked = _spread(window, wanted, withdrawn, _WITHDRAWN, blocked)
+        missing = _spread(window, wanted, absent, _MISSING, missing)
+        if window.withdraws:
+            blocked = _spread(window, wanted, withdrawn, _WITHDRAWN, blocked)
     return Readiness(missing, blocked)
 
 
@@ -98,7 +103,8 @@ def input_hashes(
     lake: Lake,
     windows: Mapping[str, Window],
     wanted: SessionRange,
-    own_content: Mapping[date, str] | None = None,
+    own_content: Mapping[str, Mapping[date, str]] | None = None,
+    grid: Collection[date] = (),
 ) -> dict[date, str]:
     """Hash, for each session of a range, the inputs that a run of it alone would read.
 
@@ -111,32 +117,54 @@ def input_hashes(
     wanted
         Range of the output.
     own_content
-        For a table that depends on itself: content hash, or ``blocked``, of the sessions of the
-        range that have just been made. Stored ones are taken from the log otherwise.
+        By table that is carried from session to session: content hash, or ``blocked``, of the
+        sessions of the range that have just been made. Stored ones are taken from the log
+        otherwise.
+    grid
+        Sessions on which the table decides: a closure that is declared later moves them.
     """
     digests = {
         session: hashlib.sha256(_knowledge_interval(wanted.calendar, session).encode())
         for session in wanted.sessions
     }
+    for session in digests.keys() & set(grid):
+        digests[session].update(b"decides\n")
     for name, window in sorted(windows.items()):
-        first = wanted.bounds(window, wanted.first)[0]
-        last = wanted.calendar.ordinal(wanted.last)
-        entries = lake.log(window.table).latest()
-        fresh = own_content if window.own and own_content is not None else {}
-        tokens = []
-        for session in wanted.calendar.sessions[first : last + 1]:
-            content = fresh.get(session)
-            if content is None:
-                entry = entries.get(session)
-                content = _ABSENT if entry is None else entry.content_hash
-                if entry is not None and entry.verdict == _BLOCKED:
-                    content = _BLOCKED
-            tokens.append(f"{session.isoformat()}={content}")
+        bounds = {session: wanted.bounds(window, session) for session in wanted.sessions}
+        first = min(begin for begin, _ in bounds.values())
+        days = wanted.axis(window).sessions[first : bounds[wanted.last][1] + 1]
+        tokens = _tokens(lake, window, days, (own_content or {}).get(window.table, {}))
+        whole = window.lookback >= ALL_HISTORY
+        history, reached = hashlib.sha256(), 0
         for session, digest in digests.items():
-            begin, end = wanted.bounds(window, session)
+            begin = bounds[session][0] - first
+            end = max(bounds[session][1] - first, -1)
             digest.update(f"{name}:{window.table}\n".encode())
-            digest.update("\n".join(tokens[begin - first : end - first + 1]).encode())
+            if whole:
+                # Every session reads from the beginning: one running hash serves them all.
+                history.update("".join(tokens[reached : end + 1]).encode())
+                reached = max(reached, end + 1)
+                digest.update(history.digest())
+            else:
+                digest.update("".join(tokens[begin : end + 1]).encode())
     return {session: digest.hexdigest() for session, digest in digests.items()}
+
+
+def _tokens(
+    lake: Lake, window: Window, days: Sequence[date], fresh: Mapping[date, str]
+) -> list[str]:
+    """Say of each session of an input what it holds."""
+    entries = lake.log(window.table).latest()
+    tokens = []
+    for session in days:
+        content = fresh.get(session)
+        if content is None:
+            entry = entries.get(session)
+            content = _ABSENT if entry is None else entry.content_hash
+            if entry is not None and entry.verdict == _BLOCKED:
+                content = _BLOCKED
+        tokens.append(f"{session.isoformat()}={content}\n")
+    return tokens
 
 
 def _knowledge_interval(calendar: SessionCalendar, session: date) -> str:

@@ -1,9 +1,8 @@
 """The lake: the one way to read tables, bounded by what was known.
 
 ``scan`` gives the rows of partitions, ``as_of`` what was known at a session's cutoff, ``latest``
-the newest snapshot; all as lazy frames over exactly the files that the provenance log names. Each
-file's presence and size is compared with the log before Polars sees it, so a damaged partition is a
-sentence and not a decoding error. Blocked sessions have no file to read.
+the newest snapshot; all as lazy frames over exactly the files that the provenance log names
+(`quant_platform.lakehouse.reading`). Blocked sessions have no file to read.
 
 A lake knows each table's calendar from ``table.json``, written when the table first is; look-backs
 count that calendar's sessions.
@@ -12,19 +11,33 @@ count that calendar's sessions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
-from quant_platform.errors import ContractError, LakeError, LookAheadError
-from quant_platform.lakehouse.contracts import Contract
+from quant_platform.errors import LakeError
 from quant_platform.lakehouse.description import is_described, read_calendar, write_description
 from quant_platform.lakehouse.layout import TableLayout, table_names
 from quant_platform.lakehouse.provenance import Entry, ProvenanceLog, outcome_frame
-from quant_platform.lakehouse.store import PartitionStore, read_footer
+from quant_platform.lakehouse.reading import (
+    Version,
+    checked_day,
+    checked_days,
+    checked_lookback,
+    checked_names,
+    checked_table,
+    damage,
+    describes_no_session,
+    latest_known,
+    refuse_future,
+    refuse_later,
+    rows_of,
+    unknown_table,
+)
+from quant_platform.lakehouse.store import PartitionStore
 
 Clock = Callable[[], datetime]
 
@@ -32,25 +45,6 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Wall clock, UTC."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Version:
-    """One content that a partition has had.
-
-    Parameters
-    ----------
-    entry
-        Its provenance.
-    path
-        Where it can be read.
-    current
-        Whether it is the one that readers see.
-    """
-
-    entry: Entry
-    path: Path
-    current: bool
 
 
 class Lake:
@@ -125,11 +119,12 @@ class Lake:
         return PartitionStore(self.layout(table), self.log(table))
 
     def entries(self, table: str) -> dict[date, Entry]:
-        """Latest provenance of every session of a table, blocked ones included."""
+        """Latest provenance of every session, blocked ones included; none before the first run."""
         return dict(sorted(self.log(table).latest().items()))
 
     def sessions(self, table: str) -> list[date]:
         """Sessions that a reader can get, ascending."""
+        self._look_up(table, made=False)
         return [day for day, entry in self.entries(table).items() if entry.verdict != "blocked"]
 
     def present(self, table: str, sessions: Sequence[date]) -> list[date]:
@@ -150,18 +145,12 @@ class Lake:
             For the first file that differs.
         """
         store = self.store(table)
-        if all(store.sound(entry) for entry in self._readable(table, sessions)):
+        if all(store.intact(entry) for entry in self._readable(table, sessions)):
             return
         store.repair()
         for entry in self._readable(table, sessions):
-            if not store.sound(entry):
-                day = entry.session
-                raise LakeError(
-                    f"{store.file_of(entry)} is damaged: its bytes are not those that were written",
-                    expected=f"partition {day} of table '{table}' with the checksum in its log",
-                    mend=f"delete the file and run 'quant backfill --from {day} --to {day}'; "
-                    "what it replaced, if anything, is under _superseded",
-                )
+            if not store.intact(entry):
+                raise damage(store.file_of(entry), entry)
 
     def _readable(self, table: str, sessions: Sequence[date]) -> Iterator[Entry]:
         """Entries of those of the sessions that a reader gets rows of."""
@@ -179,18 +168,16 @@ class Lake:
         LakeError
             When it was never materialised.
         """
-        entry = self.log(table).latest().get(session)
+        self._look_up(table)
+        entry = self.log(table).latest().get(checked_day(session))
         if entry is None:
             raise self._absent(table, session)
         return entry
 
     def versions(self, table: str, session: date) -> list[Version]:
         """Contents that a partition has had, oldest first; the last is the current one."""
-        layout = self.layout(table)
+        current, layout = self.provenance(table, session), self.layout(table)
         history = {entry.content_hash: entry for entry in self.log(table).history(session)}
-        if not history:
-            raise self._absent(table, session)
-        current = self.provenance(table, session)
         found = []
         for content, entry in history.items():
             if content != current.content_hash:
@@ -201,6 +188,7 @@ class Lake:
 
     def checks(self, table: str) -> pl.DataFrame:
         """Outcomes of the table's rules, one row per session and rule."""
+        self._look_up(table, made=False)
         return outcome_frame(self.entries(table).values())
 
     # -- what a table is ---------------------------------------------------------------------------
@@ -241,21 +229,17 @@ class Lake:
         Returns
         -------
         polars.LazyFrame
-            In the contract's column order, whatever schema version the files have.
+            In the contract's column order, whatever schema version the files have. Their bytes have
+            been compared with what was written.
         """
-        layout = self.layout(table)
+        asked = None if sessions is None else set(checked_days(sessions))
+        # Of a table that was not made yet nothing can be asked for but no session at all.
+        self._look_up(table, made=asked is None or bool(asked))
         entries = self.log(table).latest()
-        wanted = sorted(entries.keys() if sessions is None else entries.keys() & set(sessions))
-        files: dict[int, list[Path]] = {}
-        for session in wanted:
-            entry = entries[session]
-            if entry.verdict != "blocked" and entry.rows:
-                files.setdefault(entry.schema_version, []).append(self._checked(table, entry))
-        frames = [
-            self._upgraded(layout.contract, version, _rows_of(paths))
-            for version, paths in sorted(files.items())
-        ]
-        return pl.concat(frames) if frames else layout.contract.empty().lazy()
+        wanted = sorted(entries.keys() if asked is None else entries.keys() & asked)
+        found = [entries[session] for session in wanted]
+        readable = [entry for entry in found if entry.verdict != "blocked" and entry.rows]
+        return rows_of(self.store(table), readable)
 
     def as_of(
         self,
@@ -264,6 +248,7 @@ class Lake:
         *,
         lookback: int | None = None,
         sessions: Sequence[date] | None = None,
+        missing: Literal["error", "skip"] = "error",
     ) -> pl.LazyFrame:
         """Rows as they were known at a session's cutoff.
 
@@ -274,9 +259,14 @@ class Lake:
         session
             The session that asks; a day of the table's calendar.
         lookback
-            Sessions before it to include; by default everything before it.
+            Sessions before it to include; by default everything before it. Rows that describe no
+            session, such as listings, are counted by the session in which they became known.
         sessions
             Instead of a look-back: the sessions to include.
+        missing
+            What a session that was never made is, from the table's first one on: an error, or
+            skipped. Blocked sessions were made, and give no rows. Before its first session a table
+            has none, and a look-back is cut there.
 
         Returns
         -------
@@ -287,49 +277,64 @@ class Lake:
         ------
         LookAheadError
             When a session after ``session`` is asked for, or its cutoff has not passed yet.
+        LakeError
+            When there is no such table, a session was never made, or a file is damaged.
         """
-        calendar = self.calendar(table)
-        cutoff = calendar.cutoff(session)
-        if cutoff > self.clock():
-            raise LookAheadError(
-                f"table '{table}' was asked as of {session}, whose cutoff is {cutoff:%F %H:%M} UTC",
-                expected="a session whose cutoff has passed",
-                mend="ask for an earlier session",
-            )
-        asked = list(sessions) if sessions is not None else self._window(table, session, lookback)
-        future = [day for day in asked if day > session]
-        if future:
-            raise LookAheadError(
-                f"session {future[0]} of table '{table}' was asked for as of {session}",
-                expected=f"sessions up to {session}",
-                mend="ask as of the later session",
-            )
+        self._look_up(table)
+        calendar, back = self.calendar(table), checked_lookback(lookback)
+        cutoff = calendar.cutoff(checked_day(session))
+        refuse_future(table, session, cutoff, self.clock())
+        if sessions is not None:
+            asked = checked_days(sessions)
+        elif back is None:
+            # Rows of an external table may describe sessions before its first partition.
+            asked = list(calendar.between(calendar.first_day, session))
+        else:
+            asked = calendar.window(session, back, not_before=None)
+        refuse_later(table, asked, session)
         contract = self.layout(table).contract
-        if "known_at" not in contract.columns:
-            return self.scan(table, asked)
+        published = "known_at" in contract.columns
         earliest = min(asked, default=session)
+        if missing != "skip":
+            # What was published later, up to the asking session, belongs to earlier ones as well.
+            needed = calendar.between(earliest, session) if published else asked
+            self._refuse_gap(table, needed, session)
+        if not published:
+            return self.scan(table, asked)
         known = [day for day in self.sessions(table) if earliest <= day <= session]
+        described = contract.partition if describes_no_session(contract) else "session"
         rows = self.scan(table, known).filter(
-            pl.col("session").is_in(asked), pl.col("known_at") <= cutoff
+            pl.col(described).is_in(asked), pl.col("known_at") <= cutoff
         )
         return latest_known(rows, contract)
 
     def latest(self, table: str, session: date) -> tuple[pl.LazyFrame, int]:
         """Newest snapshot at or before a session, and its age in sessions.
 
+        Of a table whose rows describe no session the snapshot is all that was known at its newest
+        partition, and the age is that partition's.
+
         Raises
         ------
+        LookAheadError
+            When the cutoff of the session has not passed yet.
         LakeError
             When there is none.
         """
+        self._look_up(table)
+        calendar = self.calendar(table)
+        cutoff = calendar.cutoff(calendar.at_or_before(checked_day(session)))
+        refuse_future(table, session, cutoff, self.clock())
         found = [day for day in self.sessions(table) if day <= session]
         if not found:
             raise self._absent(table, session)
-        calendar = self.calendar(table)
         age = len(calendar.between(found[-1], session)) - 1
-        return self.as_of(table, found[-1], lookback=0), age
+        whole = describes_no_session(self.layout(table).contract)
+        return self.as_of(table, found[-1], lookback=None if whole else 0), age
 
-    def features(self, table: str, session: date, symbols: Sequence[str] = ()) -> pl.LazyFrame:
+    def features(
+        self, table: str, session: date, symbols: str | Sequence[str] = ()
+    ) -> pl.LazyFrame:
         """Newest feature rows at or before a session, each with its age.
 
         Parameters
@@ -339,7 +344,7 @@ class Lake:
         session
             The session that asks.
         symbols
-            Security ids to keep; all by default.
+            Security id to keep, or several; all by default.
 
         Returns
         -------
@@ -347,8 +352,8 @@ class Lake:
             The snapshot's columns and ``age_sessions``.
         """
         rows, age = self.latest(table, session)
-        if symbols:
-            rows = rows.filter(pl.col("security_id").is_in(list(symbols)))
+        if chosen := checked_names(symbols):
+            rows = rows.filter(pl.col("security_id").is_in(chosen))
         return rows.with_columns(age_sessions=pl.lit(age, pl.UInt32))
 
     def _withdraw_closed(self, table: str, calendar: SessionCalendar) -> None:
@@ -361,53 +366,26 @@ class Lake:
         if closed:
             self.store(table).withdraw(closed)
 
-    def _window(self, table: str, session: date, lookback: int | None) -> list[date]:
-        """Sessions of a look-back, or everything up to the session."""
-        if lookback is None:
-            # Rows of an external table may describe sessions before its first partition.
-            return list(self.calendar(table).between(self.calendar(table).first_day, session))
-        if lookback < 0:
-            raise LookAheadError(
-                f"a look-back of {lookback} reaches into the future",
-                expected="zero or more sessions",
-                mend="give the number of sessions before the one that asks",
-            )
-        return self.calendar(table).window(session, lookback, not_before=None)
+    def _look_up(self, table: str, *, made: bool = True) -> None:
+        """Refuse what names no table that was made, or else might be made in a branch of ours."""
+        first, _, rest = checked_table(table).partition("/")
+        if self.log(table).latest() or self.layout(table).description.is_file():
+            return
+        known = self.tables()
+        branches = {name.rpartition("/")[0] for name in known}
+        to_come = not made and (not known or table.rpartition("/")[0] in branches)
+        # Where nothing was rejected yet there is no quarantine, and nothing in it.
+        if not to_come and not (first == "quarantine" and rest in known):
+            raise unknown_table(table, self.root, known)
 
-    def _checked(self, table: str, entry: Entry) -> Path:
-        """File of an entry, after a look at its presence and size."""
-        path = self.store(table).file_of(entry)
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            raise LakeError(
-                f"partition {entry.session} of table '{table}' is gone from {path}",
-                expected="the file that the provenance log names",
-                mend=f"run 'quant backfill --from {entry.session} --to {entry.session}'",
-            ) from None
-        if size == entry.size:
-            return path
-        # A writer gives a file its name before it writes the log's line: it may be newer than that.
-        held = read_footer(path)
-        if (held.table, held.session) != (entry.table, entry.session):
-            raise LakeError(
-                f"{path} holds {held.table} of {held.session}",
-                expected=f"{entry.table} of {entry.session}",
-                mend="delete it and run 'quant backfill' over its session",
-            )
-        return path
-
-    def _upgraded(self, contract: Contract, version: int, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Rows of an older schema version in the current columns."""
-        for step in range(version, contract.version):
-            if step not in contract.upgrades:
-                raise ContractError(
-                    f"partitions of version {step} of '{contract.kind}' cannot be read",
-                    expected=f"an upgrade from {step} to {step + 1} in the contract",
-                    mend="register the upgrade, or backfill the table anew",
-                )
-            rows = contract.upgrades[step](rows)
-        return rows.select(*contract.columns)
+    def _refuse_gap(self, table: str, needed: Sequence[date], session: date) -> None:
+        """Refuse a session that was never made, though the table had begun or it is who asks."""
+        made = self.log(table).latest()
+        begins = min([*made, session])
+        # A quarantine has a session only where something was rejected.
+        for day in () if table.startswith("quarantine/") else needed:
+            if day >= begins and day not in made:
+                raise self._absent(table, day)
 
     def _absent(self, table: str, session: date) -> LakeError:
         sessions = self.sessions(table)
@@ -415,20 +393,5 @@ class Lake:
         return LakeError(
             f"table '{table}' has nothing for {session}",
             expected=f"a materialised session ({cover})",
-            mend="run 'quant backfill' over it",
+            mend="run 'quant backfill' over it; as_of leaves it out with missing='skip'",
         )
-
-
-def _rows_of(paths: list[Path]) -> pl.LazyFrame:
-    """Rows of files, their names taken as they are: a folder above them may be called ``[x]``."""
-    return pl.scan_parquet(paths, hive_partitioning=False, glob=False)
-
-
-def latest_known(rows: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
-    """Keep the last published version of each row."""
-    identity = [name for name in contract.key if name != "known_at"]
-    return (
-        rows.sort(*identity, "known_at")
-        .unique(identity, keep="last", maintain_order=True)
-        .select(*contract.columns)
-    )

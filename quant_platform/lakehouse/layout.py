@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 from quant_platform.errors import LakeError
@@ -66,8 +67,16 @@ class TableLayout:
     def part(self, session: date, version: int | None = None) -> Path:
         """File of the current partition."""
         number = self.contract.version if version is None else version
-        # In one step: a read asks for thousands of them, and each "/" costs as much as the join.
-        return self.root.joinpath(self.table, f"v{number}", self._partition(session), PART)
+        # Kept: each run asks for thousands of them several times, and a path is slow to make.
+        kept = self._parts.get((session, number))
+        if kept is None:
+            kept = self.root.joinpath(self.table, f"v{number}", self._partition(session), PART)
+            self._parts[session, number] = kept
+        return kept
+
+    @cached_property
+    def _parts(self) -> dict[tuple[date, int], Path]:
+        return {}
 
     def blocked(self, session: date, version: int | None = None) -> Path:
         """File of a partition that a blocking rule withdrew."""

@@ -137,6 +137,30 @@ def none_lost() -> Rule:
     )
 
 
+def sums_at_most_one(column: str, group: str) -> Rule:
+    """Largest sum of a column over one group of a session: weights never borrow."""
+    return Rule(
+        f"{column}_sum",
+        "blocking",
+        pl.col(f"{column}_largest").fill_null(0.0),
+        1 + 1e-9,
+        "at_most",
+        {f"{column}_largest": pl.col(column).sum().over(group).max()},
+    )
+
+
+def share_true(column: str, severity: Severity) -> Rule:
+    """Share of a session's rows in which a column is true; all of them by default."""
+    return Rule(
+        f"{column}_share",
+        severity,
+        pl.when(pl.col("rows") > 0).then(pl.col(f"{column}_true") / pl.col("rows")).otherwise(1.0),
+        1.0,
+        "at_least",
+        {f"{column}_true": pl.col(column).sum()},
+    )
+
+
 def withdrawal(rule: str, cause: str) -> dict[str, Any]:
     """Outcome of a session that is blocked for a reason outside its own rows.
 

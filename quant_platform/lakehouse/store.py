@@ -30,6 +30,10 @@ from typing import Any
 import polars as pl
 
 from quant_platform.errors import LakeError
+from quant_platform.lakehouse.checksums import (
+    file_checksum as file_checksum,  # noqa: PLC0414 - whoever writes such files finds it here
+)
+from quant_platform.lakehouse.checksums import known_checksum
 from quant_platform.lakehouse.content import frame_hash, sorted_partitions
 from quant_platform.lakehouse.files import file_errors, file_lock, write_atomic
 from quant_platform.lakehouse.layout import TableLayout
@@ -193,18 +197,26 @@ class PartitionStore:
         return place(entry.session, entry.schema_version)
 
     def intact(self, entry: Entry) -> bool:
-        """Whether the entry's file is there with the size that was written."""
+        """Whether the file holds what was written, as far as a change of it shows in its times."""
         try:
-            return self.file_of(entry).stat().st_size == entry.size
+            return known_checksum(self.file_of(entry)) == entry.checksum
         except OSError:
             return False
 
     def sound(self, entry: Entry) -> bool:
-        """Whether the entry's file holds the very bytes that were written."""
+        """Whether the entry's file holds the very bytes that were written; reads them now."""
         try:
             return file_checksum(self.file_of(entry)) == entry.checksum
         except OSError:
             return False
+
+    def replacing(self) -> set[date]:
+        """Sessions that a writer, at work or dead, may have replaced without a line in the log."""
+        try:
+            named = self.layout.pending.read_text().split()
+        except FileNotFoundError:
+            return set()
+        return set(map(date.fromisoformat, named))
 
     @contextmanager
     def _writing(self) -> Iterator[list[date]]:
@@ -360,15 +372,9 @@ def read_footer(path: Path) -> Entry:
             f"{path} is not an intact partition file ({type(error).__name__})",
             expected="Parquet with the platform's footer",
             mend="delete it and run 'quant backfill' over its session; earlier contents are kept "
-            "under _superseded",
+            "under _superseded, and 'quant doctor --deep' names every damaged file",
         ) from error
     return replace(entry, size=path.stat().st_size, checksum=file_checksum(path))
-
-
-def file_checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

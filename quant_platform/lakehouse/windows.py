@@ -11,21 +11,27 @@ inputs that the provenance hashes. With output session D, look-back L and block 
   blocks, L sessions before the first).
 - A table's window on *itself* ends one session before the first requested one: rows inside the
   range are about to be replaced, and must not be read.
+- An input on *another calendar* is needed on all of its own sessions from the day of D − L, counted
+  in the output's sessions, to the day D. An NYSE table that looks one session back at a table of
+  UTC days reads Friday to Monday on a Monday.
 
-Sessions before the start of history do not exist: windows are cut there, and warm-up counts make
-the values null that would need them.
+Sessions before the input begins do not exist: windows are cut there, and warm-up counts make the
+values null that would need them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import CalendarError
+
+ALL_HISTORY = 1_000_000
+"""Look-back that reaches the beginning of any table."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,17 @@ class Window:
     block
         Length of the calendar-fixed blocks in which the kernel restarts; 0 for none.
     own
-        The input is the table itself: only sessions before the first requested one are read.
+        The input carries what the sessions before left: the table itself, or one made together
+        with it. Only sessions before the first requested one are read.
     required
         Whether an absent session is an error; an optional input is used as far as it is there.
+    withdraws
+        Whether a blocked session of a required input blocks the output; it counts as empty
+        otherwise.
+    calendar
+        Calendar of the input; None is that of the output.
+    begins
+        First day that the input has; None is the start of history.
     """
 
     table: str
@@ -51,11 +65,26 @@ class Window:
     block: int = 0
     own: bool = False
     required: bool = True
+    withdraws: bool = True
+    calendar: SessionCalendar | None = None
+    begins: date | None = None
 
     @property
     def reach(self) -> int:
         """Sessions before an output session that may be loaded for it."""
         return self.lookback + max(self.block - 1, 0)
+
+    def on(self, output: SessionCalendar, calendar: SessionCalendar, begins: date) -> Window:
+        """Return the window with what its input is known to be.
+
+        Parameters
+        ----------
+        output
+            Calendar of the output.
+        calendar, begins
+            Calendar of the input, and the first day that it has.
+        """
+        return replace(self, calendar=None if calendar == output else calendar, begins=begins)
 
 
 @dataclass(frozen=True)
@@ -65,7 +94,7 @@ class SessionRange:
     Parameters
     ----------
     calendar
-        Calendar of the output table and, so far, of all its inputs.
+        Calendar of the output table.
     sessions
         Requested sessions.
     history_start
@@ -99,21 +128,30 @@ class SessionRange:
 
     def loaded(self, window: Window) -> list[date]:
         """Sessions of the input that the range reads."""
-        first, last = self.bounds(window, self.first)[0], self.calendar.ordinal(self.last)
-        if window.own:
-            last = self.calendar.ordinal(self.first) - 1
-        return list(self.calendar.sessions[first : last + 1])
+        first = self.bounds(window, self.first)[0]
+        last = self.bounds(window, self.first if window.own else self.last)[1]
+        return list(self.axis(window).sessions[first : last + 1])
 
     def bounds(self, window: Window, session: date) -> tuple[int, int]:
         """First and last ordinal that a run of one session would read of the input.
 
-        The first is after the last where the window lies wholly before the start of history.
+        Ordinals are those of the input's calendar. The first is after the last where the window
+        lies wholly before the beginning of the input.
         """
-        calendar = self.calendar
-        position = calendar.ordinal(session)
+        origin = self._origin(window)
+        if window.calendar is not None:
+            return self._days(window, session, origin)
+        position = self.calendar.ordinal(session)
         start = position // window.block * window.block if window.block else position
-        first = max(max(start, self.origin) - window.lookback, self.origin)
+        first = max(max(start, origin) - window.lookback, origin)
         return first, position - 1 if window.own else position
+
+    def needed(self, window: Window, session: date) -> tuple[int, int]:
+        """First and last ordinal of the input that the value of a session may depend on."""
+        if window.calendar is not None:
+            return self._days(window, session, self._origin(window))
+        position = self.calendar.ordinal(session)
+        return position - window.lookback, position - 1 if window.own else position
 
     def spoilt(self, window: Window, bad: Mapping[date, str]) -> dict[date, tuple[date, str]]:
         """Output sessions whose needed window holds a bad session of the input.
@@ -131,13 +169,13 @@ class SessionRange:
             Output session → the latest bad session that it needs, and that one's cause.
         """
         found: dict[date, tuple[date, str]] = {}
-        ordinals = sorted(self.calendar.ordinal(day) for day in bad)
+        axis = self.axis(window)
+        ordinals = sorted(axis.ordinal(day) for day in bad)
         for session in self.sessions if ordinals else ():
-            position = self.calendar.ordinal(session)
-            newest = position - 1 if window.own else position
-            nearest = bisect_right(ordinals, newest) - 1
-            if nearest >= 0 and ordinals[nearest] >= position - window.lookback:
-                culprit = self.calendar.sessions[ordinals[nearest]]
+            first, last = self.needed(window, session)
+            nearest = bisect_right(ordinals, last) - 1
+            if nearest >= 0 and ordinals[nearest] >= first:
+                culprit = axis.sessions[ordinals[nearest]]
                 found[session] = (culprit, bad[culprit])
         return found
 
@@ -146,13 +184,36 @@ class SessionRange:
 
         More than those that need one: a block's sums begin a look-back before its first session.
         """
-        ordinals = sorted(self.calendar.ordinal(day) for day in changed)
+        axis = self.axis(window)
+        ordinals = sorted(axis.ordinal(day) for day in changed)
         found = set()
         for session in self.sessions if ordinals else ():
             first, last = self.bounds(window, session)
             if bisect_left(ordinals, first) < bisect_right(ordinals, last):
                 found.add(session)
         return found
+
+    def _days(self, window: Window, session: date, origin: int) -> tuple[int, int]:
+        """Ordinals of the sessions that another calendar has in the days of a window."""
+        axis = self.axis(window)
+        position = self.calendar.ordinal(session)
+        if window.lookback > position:
+            return origin, bisect_right(axis.sessions, session) - 1
+        start = self.calendar.sessions[position - window.lookback]
+        return max(bisect_left(axis.sessions, start), origin), bisect_right(
+            axis.sessions, session
+        ) - 1
+
+    def axis(self, window: Window) -> SessionCalendar:
+        """Calendar that the sessions of a window are those of."""
+        return self.calendar if window.calendar is None else window.calendar
+
+    def _origin(self, window: Window) -> int:
+        """Ordinal of the first session that the input has."""
+        if window.begins is None and window.calendar is None:
+            return self.origin
+        begins = self.history_start if window.begins is None else window.begins
+        return bisect_left(self.axis(window).sessions, begins)
 
     @cached_property
     def origin(self) -> int:

@@ -1,1 +1,1 @@
-"""What comes in from sources: hygiene, bars."""
+"""What comes in from sources, sorted out, and the returns that are made of it."""

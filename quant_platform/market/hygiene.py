@@ -2,7 +2,8 @@
 
 1. Each row gets its knowledge session, the first whose cutoff is at or after ``known_at``.
 2. A row for a day that is no session of the calendar is rejected (``session_in_calendar``): a
-   weekend print is an error, never a fill.
+   weekend print is an error, never a fill, and nothing is split on a Sunday. Tables without a
+   ``session``, such as listings, have no such days.
 3. Of rows that are alike in every column the first is kept, the others are rejected
    (``repeated_row``).
 4. The contract of the table judges the rest: positive prices, low <= open, close <= high, and keys
@@ -13,6 +14,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -36,25 +38,37 @@ class Ingested:
     rejected: pl.DataFrame
 
 
-def ingest(delivered: pl.DataFrame, contract: Contract, calendar: SessionCalendar) -> Ingested:
+def ingest(
+    delivered: pl.DataFrame,
+    contract: Contract,
+    calendar: SessionCalendar,
+    *,
+    not_before: date | None = None,
+) -> Ingested:
     """Sort out the rows that a source delivered.
 
     Parameters
     ----------
     delivered
-        The source's rows, with ``session`` and ``known_at``.
+        The source's rows, with ``known_at`` and the contract's other columns.
     contract
         Contract of the table that they are for.
     calendar
         Calendar of that table.
+    not_before
+        First session of history, where it holds what was known before it; None where such a row
+        keeps the session in which it was known.
     """
     raw = [name for name in contract.columns if name != "knowledge_session"]
-    rows = delivered.with_columns(
-        calendar.knowledge_sessions(delivered["known_at"]).alias("knowledge_session")
-    ).select(*contract.columns)
-    sessions = calendar.frame().select("session")
-    strays = rows.join(sessions, on="session", how="anti", maintain_order="left")
-    inside = rows.join(sessions, on="session", how="semi", maintain_order="left")
+    known = calendar.knowledge_sessions(delivered["known_at"])
+    if not_before is not None:
+        known = known.clip(lower_bound=not_before)
+    rows = delivered.with_columns(known.alias("knowledge_session")).select(*contract.columns)
+    strays, inside = rows.head(0), rows
+    if "session" in contract.columns:
+        sessions = calendar.frame().select("session")
+        strays = rows.join(sessions, on="session", how="anti", maintain_order="left")
+        inside = rows.join(sessions, on="session", how="semi", maintain_order="left")
     repeated = inside.filter(~pl.struct(pl.all()).is_first_distinct())
     distinct = inside.unique(keep="first", maintain_order=True) if repeated.height else inside
     kept, broken = contract.quarantine(distinct)

@@ -8,7 +8,7 @@ already current are not run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -16,6 +16,7 @@ import dagster as dg
 from dagster import DagsterRunStatus
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from quant_platform.errors import QuantError
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.orchestration.failures import first_error, was_interrupted
 from quant_platform.orchestration.graph import Graph
@@ -44,8 +45,12 @@ class BackfillReport:
         Chunks that were planned.
     done
         Chunks that were run to their end.
+    made
+        Partitions of these.
     seconds
         Seconds in their runs.
+    computing
+        Seconds of these in domain functions; the rest is what it costs to run and store them.
     stopped
         Whether the user stopped it.
     dead_runs, recovered
@@ -55,14 +60,20 @@ class BackfillReport:
     chunks: list[Chunk]
     done: int = 0
     seconds: float = 0.0
+    computing: float = 0.0
+    made: int = 0
     stopped: bool = False
     dead_runs: list[str] = field(default_factory=list)
     recovered: dict[str, list[date]] = field(default_factory=dict)
 
+    def count_computing(self, seconds: float) -> None:
+        """Add the seconds of one call of a domain function."""
+        self.computing += seconds
+
     @property
-    def partitions(self) -> int:
-        """Partitions of the chunks that were run."""
-        return sum(chunk.partitions for chunk in self.chunks[: self.done])
+    def overhead(self) -> float | None:
+        """Seconds of a partition outside of domain functions; None if nothing was run."""
+        return (self.seconds - self.computing) / self.made if self.made else None
 
 
 def backfill(
@@ -101,7 +112,8 @@ def backfill(
     Raises
     ------
     QuantError
-        The first error of the first chunk that failed; earlier chunks are kept.
+        The first error of the first chunk that failed. Earlier chunks are kept, and so is what
+        does not stand on it: other jobs are run before the error is raised.
     """
     for stage in graph.stages:
         describe_again(lake, stage)
@@ -110,22 +122,37 @@ def backfill(
     chosen = {name: stages for name, stages in graph.jobs.items() if not jobs or name in jobs}
     chunks = plan_chunks(lake, chosen, first, last, chunk=chunk, force=force)
     report = BackfillReport(chunks, dead_runs=dead, recovered=recovered)
-    definitions = graph.definitions() if chunks else None
+    definitions = graph.definitions(report.count_computing) if chunks else None
+    failed: dict[str, QuantError] = {}
     for planned in chunks:
+        if definitions is None or _stands_on(planned, failed, graph):
+            continue
         progress(planned, False)
         begun = time.perf_counter()
         try:
-            if definitions is not None:
-                run_chunk(definitions, instance, planned)
+            run_chunk(definitions, instance, planned)
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             _cancel(instance)
             report.stopped = True
             return report
+        except QuantError as error:
+            failed[planned.job] = error
+            continue
         finally:
             report.seconds += time.perf_counter() - begun
         report.done += 1
+        report.made += planned.partitions
         progress(planned, True)
+    if failed:
+        raise next(iter(failed.values()))
     return report
+
+
+def _stands_on(planned: Chunk, failed: Collection[str], graph: Graph) -> bool:
+    """Whether a chunk belongs to a failed job or reads one of its tables."""
+    read = {window.table for stage in planned.stages for window in stage.windows.values()}
+    lost = {stage.table for name in failed for stage in graph.jobs.get(name, ())}
+    return planned.job in failed or not lost.isdisjoint(read)
 
 
 def describe_again(lake: Lake, stage: Stage) -> None:

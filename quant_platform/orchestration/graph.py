@@ -12,23 +12,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 import dagster as dg
-import polars as pl
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition as Job,
+)
 
-from quant_platform.calendars import SessionCalendar, build_calendar, calendar_horizon
+from quant_platform.calendars import (
+    SessionCalendar,
+    build_calendar,
+    calendar_horizon,
+    rebalance_grid,
+)
 from quant_platform.lakehouse.lake import Lake, utc_now
-from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.assets.sleeve import sleeve_stages
-from quant_platform.orchestration.failures import typed_failures
-from quant_platform.orchestration.io import LakeIOManager, requested_sessions
-from quant_platform.orchestration.jobs import CLOCK_CALENDAR, calendar_job, evening_schedule
+from quant_platform.orchestration.assets.branches import all_stages
+from quant_platform.orchestration.assets.context import (
+    PORTFOLIO_JOB,
+    PortfolioContext,
+    SleeveContext,
+)
+from quant_platform.orchestration.body import body_of
+from quant_platform.orchestration.io import LakeIOManager
+from quant_platform.orchestration.jobs import CLOCK_CALENDAR, daily_job, evening_schedule
 from quant_platform.orchestration.locks import JobLock
-from quant_platform.orchestration.making import Made, make_range
-from quant_platform.orchestration.stage import Stage, stage_asset
+from quant_platform.orchestration.sensors import (
+    Evening,
+    alarm_sensor,
+    chain_sensor,
+    execution_sensor,
+)
+from quant_platform.orchestration.stage import Stage, calls, resolved, stage_asset
 from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.registry import build_source
@@ -73,32 +89,30 @@ class Graph:
         named = {code: calendar.job for code, calendar in self.settings.platform.calendars.items()}
         jobs: dict[str, list[Stage]] = {}
         for stage in self.stages:
-            jobs.setdefault(named[stage.calendar.code], []).append(stage)
+            jobs.setdefault(stage.job or named[stage.calendar.code], []).append(stage)
         return jobs
 
-    def definitions(self) -> dg.Definitions:
-        """Dagster definitions of the graph."""
+    def definitions(
+        self, computed: Callable[[float], None] = lambda _seconds: None
+    ) -> dg.Definitions:
+        """Dagster definitions of the graph.
+
+        Parameters
+        ----------
+        computed
+            Told the seconds that each call of a domain function takes in this process.
+        """
         lake = self.lake
-
-        def make(
-            context: dg.AssetExecutionContext, stage: Stage, frames: Mapping[str, pl.LazyFrame]
-        ) -> Made:
-            with typed_failures():
-                wanted = stage.range_of(requested_sessions(context, stage))
-                return make_range(stage, lake, frames, wanted, context.run_id)
-
-        jobs = {name: calendar_job(name, stages) for name, stages in self.jobs.items()}
-        schedules = [
-            evening_schedule(jobs[name], stages[0].calendar)
-            for name, stages in self.jobs.items()
-            if stages[0].calendar.code == CLOCK_CALENDAR
-        ]
+        lake_io = LakeIOManager(lake, {stage.table: stage for stage in self.stages})
+        jobs = {name: daily_job(name, stages) for name, stages in self.jobs.items()}
+        body = body_of(lake_io, computed)
         return dg.Definitions(
-            assets=[stage_asset(stage, make) for stage in self.stages],
+            assets=[stage_asset(made, body) for made in calls(self.stages)],
             jobs=list(jobs.values()),
-            schedules=schedules,
+            schedules=self._schedules(jobs),
+            sensors=self._sensors(jobs),
             resources={
-                "lake_io": LakeIOManager(lake, {stage.table: stage for stage in self.stages}),
+                "lake_io": lake_io,
                 "job_lock": JobLock(
                     lake_root=str(self.settings.lake_root),
                     jobs={s.table: name for name, stages in self.jobs.items() for s in stages},
@@ -106,6 +120,33 @@ class Graph:
             },
             executor=dg.in_process_executor,
         )
+
+    @property
+    def clock_job(self) -> str | None:
+        """Job that the evening's clock starts; the others follow it."""
+        calendar = self.settings.platform.calendars.get(CLOCK_CALENDAR)
+        return calendar.job if calendar is not None and calendar.job in self.jobs else None
+
+    def _schedules(self, jobs: Mapping[str, Job]) -> list[dg.ScheduleDefinition]:
+        """Clock of the evening, where this environment has one."""
+        if self.clock_job is None or not self.settings.platform.automation.evening:
+            return []
+        return [evening_schedule(jobs[self.clock_job], self.jobs[self.clock_job][0].calendar)]
+
+    def _sensors(self, jobs: Mapping[str, Job]) -> list[dg.SensorDefinition]:
+        """Sensors that follow the clock, where this environment has them; the alarm everywhere."""
+        sensors = [alarm_sensor()]
+        automation, execution = self.settings.platform.automation, self.settings.execution
+        if self.clock_job is None:
+            return sensors
+        evening = Evening.of(self.jobs, self.clock_job)
+        if automation.evening and len(jobs) > 1:
+            sensors.append(chain_sensor(evening, jobs, self.clock))
+        if automation.execution and execution is not None and evening.portfolio:
+            margin = timedelta(minutes=execution.margin_minutes)
+            job = jobs[PORTFOLIO_JOB]
+            sensors.append(execution_sensor(evening, job, self.lake, self.clock, margin))
+        return sensors
 
 
 def build_graph(settings: Settings, overrides: Overrides | None = None) -> Graph:
@@ -119,12 +160,11 @@ def build_graph(settings: Settings, overrides: Overrides | None = None) -> Graph
         What to put in the place of what they say.
     """
     chosen = overrides or Overrides()
-    stages = [
-        stage for context in sleeve_contexts(settings, chosen) for stage in sleeve_stages(context)
-    ]
+    sleeves = sleeve_contexts(settings, chosen)
+    stages = all_stages(sleeves, portfolio_context(settings, chosen, sleeves))
     if chosen.stages is not None:
         stages = chosen.stages(stages)
-    return Graph(settings, tuple(stages), chosen.clock)
+    return Graph(settings, tuple(resolved(stages)), chosen.clock)
 
 
 def build_defs(settings: Settings, overrides: Overrides | None = None) -> dg.Definitions:
@@ -133,8 +173,9 @@ def build_defs(settings: Settings, overrides: Overrides | None = None) -> dg.Def
 
 
 def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[SleeveContext]:
-    """Resolve every sleeve: its calendar and its source."""
+    """Resolve every sleeve: its calendar, its source, its scanners, the rebalance grid."""
     replaced = overrides.sources or {}
+    grid = portfolio_grid(settings, overrides)
     contexts = []
     for name, sleeve in settings.sleeves.items():
         source = replaced.get(name)
@@ -142,12 +183,33 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
             SleeveContext(
                 sleeve=sleeve,
                 platform=settings.platform,
+                scanners={scanner: settings.scanners[scanner] for scanner in sleeve.scanners},
                 calendar=platform_calendar(settings, sleeve.calendar, overrides.clock()),
+                grid=grid,
                 source=source or build_source(sleeve.sources["bars"], settings),
                 identity={"source": source.name} if source else source_identity(settings, name),
             )
         )
     return contexts
+
+
+def portfolio_context(
+    settings: Settings, overrides: Overrides, sleeves: Sequence[SleeveContext]
+) -> PortfolioContext:
+    """Resolve what comes after the sleeves."""
+    return PortfolioContext(
+        settings=settings,
+        calendar=platform_calendar(settings, CLOCK_CALENDAR, overrides.clock()),
+        grid=portfolio_grid(settings, overrides),
+        calendars={context.sleeve.name: context.calendar for context in sleeves},
+    )
+
+
+def portfolio_grid(settings: Settings, overrides: Overrides) -> frozenset[date]:
+    """Rebalance sessions of every sleeve and meta."""
+    clock = platform_calendar(settings, CLOCK_CALENDAR, overrides.clock())
+    rebalance = settings.platform.rebalance
+    return frozenset(rebalance_grid(clock, rebalance.anchor, rebalance.step))
 
 
 def source_identity(settings: Settings, sleeve: str) -> dict[str, Any]:

@@ -22,15 +22,15 @@ CLOCK_CALENDAR = "XNYS"
 SCHEDULE_DELAY = timedelta(minutes=5)
 
 
-def calendar_job(name: str, stages: Sequence[Stage]) -> dg.UnresolvedAssetJobDefinition:
-    """Job over all tables of one calendar, in one process.
+def daily_job(name: str, stages: Sequence[Stage]) -> dg.UnresolvedAssetJobDefinition:
+    """Job over tables of one calendar, in one process.
 
     Parameters
     ----------
     name
-        Name of the job, from ``platform.calendars``.
+        Name of the job.
     stages
-        Stages of that calendar.
+        Its stages, all on one calendar.
     """
     return dg.define_asset_job(
         name,

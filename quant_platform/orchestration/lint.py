@@ -213,7 +213,7 @@ def _wrong_dependency(
             "undeclared_calendars",
             f"it reads {name}, which has other partitions, without a look-back, so that a day "
             "that only one of them has reads nothing and raises nothing; use "
-            "utc_days_read_sessions or sessions_read_utc_days",
+            "other_calendar_mapping",
         )
 
 

@@ -1,8 +1,9 @@
 """Making a range of a table: run the function, judge every session, say what could not be made.
 
-1. Sessions that lack a required input cannot be made; those that stand on a blocked one are blocked
-   with the cause. If nothing can be made, the step fails before any work.
-2. The pure function computes the range from its lazy frames.
+1. Sessions before the first day of a stage are empty. Of the others, those that lack a required
+   input cannot be made, and those that stand on a blocked one are blocked with the cause. If
+   nothing can be made, the step fails before any work.
+2. The pure function computes the range from its lazy frames; for a book, all of its tables.
 3. The contract judges the rows (derived rows that break it fail the step; rows from outside were
    sorted out before), then the rules judge each session.
 4. A carried state cannot skip a session: after the first blocked one the rest of the range is
@@ -13,8 +14,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ import polars as pl
 from quant_platform.errors import MissingUpstreamError
 from quant_platform.lakehouse.code_version import git_sha
 from quant_platform.lakehouse.content import frame_hash, partition_hashes
-from quant_platform.lakehouse.inputs import Readiness, input_hashes, readiness
+from quant_platform.lakehouse.contracts import contract_of
+from quant_platform.lakehouse.inputs import NOTHING, Readiness, input_hashes, readiness
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Stamp, Verdict
 from quant_platform.lakehouse.rules import OUTCOME_SCHEMA, TRAILING_SESSIONS, judge, withdrawal
@@ -56,6 +59,10 @@ class Made:
         Sessions that could not be made, each with its cause.
     rejected
         For data from outside: the rows that broke the contract.
+    shown
+        What the UI shows at the last session.
+    computing
+        Seconds that the function took; a book's are those of its first table.
     """
 
     stage: Stage
@@ -64,6 +71,8 @@ class Made:
     stamp: Stamp
     missing: Mapping[date, str]
     rejected: pl.DataFrame | None
+    shown: Mapping[str, dg.MetadataValue] = field(default_factory=dict)
+    computing: float = 0.0
 
     @property
     def blocked(self) -> list[date]:
@@ -106,6 +115,7 @@ class Made:
         )
         failed = outcomes.filter(~pl.col("passed"))
         return dg.AssetCheckResult(
+            asset_key=self.stage.key,
             check_name=VERDICT,
             passed=not failed.height,
             severity=dg.AssetCheckSeverity.ERROR if self.blocked else dg.AssetCheckSeverity.WARN,
@@ -120,22 +130,31 @@ class Made:
 
 
 def make_range(
-    stage: Stage, lake: Lake, frames: Mapping[str, pl.LazyFrame], wanted: SessionRange, run_id: str
-) -> Made:
-    """Run a stage's function over a range and judge the result.
+    stages: Sequence[Stage],
+    lake: Lake,
+    frames: Mapping[str, pl.LazyFrame],
+    wanted: SessionRange,
+    run_id: str,
+) -> list[Made]:
+    """Run a function over a range and judge the result.
 
     Parameters
     ----------
-    stage
-        What to make.
+    stages
+        What to make: one table, or all tables of a book.
     lake
         Lake that the inputs are in.
     frames
-        Lazy inputs, bounded to the stage's windows.
+        Lazy inputs, bounded to the windows.
     wanted
         Sessions to make.
     run_id
         Dagster run.
+
+    Returns
+    -------
+    list of Made
+        In the order of the stages.
 
     Raises
     ------
@@ -144,51 +163,60 @@ def make_range(
     ContractError
         When derived rows break their contract.
     """
-    ready = readiness(lake, stage.windows, wanted)
-    makeable = [session for session in wanted.sessions if session not in ready.missing]
-    if not makeable:
-        raise missing_error(stage, ready.missing)
-    frame, rejected = _computed(stage, frames, wanted, ready)
-    partition = stage.contract.partition
-    spoilt = [*ready.missing, *ready.blocked]
-    if spoilt:
-        frame = frame.filter(~pl.col(partition).is_in(spoilt))
-    outcomes = judge(
-        stage.contract.rules,
-        frame,
-        wanted.sessions,
-        partition=partition,
-        rejected=rejected,
-        earlier_rows=_earlier_rows(stage, lake, wanted),
-        missing=ready.missing.keys(),
-        thresholds=stage.thresholds,
-    )
-    verdicts, told, stopped = _verdicts(stage, outcomes, makeable, ready)
-    if stopped:
-        frame = frame.filter(~pl.col(partition).is_in(stopped))
-    content: dict[date, str] | None = None
-    if any(window.own for window in stage.windows.values()):
-        content = dict.fromkeys(makeable, frame_hash(stage.contract.empty(), stage.contract.key))
-        content |= partition_hashes(frame, stage.contract.key, partition)
-        content |= {day: "blocked" for day, verdict in verdicts.items() if verdict == "blocked"}
-    hashes = input_hashes(lake, stage.windows, wanted, content)
-    return Made(
-        stage,
-        frame,
-        {
-            day: Judgement(verdict, hashes[day], tuple(told.get(day, ())))
-            for day, verdict in verdicts.items()
-        },
-        Stamp(
-            run_id=run_id,
-            code_version=stage.code_version,
-            config_hash=stage.config_hash,
-            git_sha=git_sha(Path(__file__).parent),
-            written_at=lake.clock().astimezone(UTC).isoformat(),
-        ),
-        ready.missing,
-        rejected,
-    )
+    first = stages[0]
+    stamps = [_stamp(stage, lake, run_id) for stage in stages]
+    idle = {s: Judgement("passed", NOTHING) for s in wanted.sessions if s < first.first_day}
+    if len(idle) == len(wanted.sessions):
+        return [
+            Made(stage, stage.contract.empty(), idle, stamp, {}, None)
+            for stage, stamp in zip(stages, stamps, strict=True)
+        ]
+    active = first.range_of(wanted.sessions[len(idle) :])
+    ready = readiness(lake, first.windows, active)
+    if len(ready.missing) == len(active.sessions):
+        raise missing_error(first, ready.missing)
+    begun = time.perf_counter()
+    tables, rejected = _computed(stages, frames, active, ready)
+    computing = time.perf_counter() - begun
+    told = {
+        stage.kind: _by_session(
+            judge(
+                stage.contract.rules,
+                tables[stage.kind],
+                active.sessions,
+                partition=stage.contract.partition,
+                rejected=rejected,
+                earlier_rows=_earlier_rows(stage, lake, active),
+                missing=ready.missing.keys(),
+                thresholds=stage.thresholds,
+            )
+        )
+        for stage in stages
+    }
+    verdicts, stopped = _verdicts(stages, told, active, ready)
+    tables = {kind: _without(first, rows, stopped) for kind, rows in tables.items()}
+    content = _carried_content(stages, tables, verdicts, active)
+    hashes = input_hashes(lake, first.windows, active, content, first.grid)
+    made: list[Made] = []
+    for stage, stamp in zip(stages, stamps, strict=True):
+        outcomes = told[stage.kind]
+        sessions = {
+            day: Judgement(verdict, hashes[day], tuple(outcomes.get(day, ())))
+            for day, verdict in verdicts[stage.kind].items()
+        }
+        rows = tables[stage.kind]
+        made.append(
+            Made(
+                stage,
+                rows,
+                idle | sessions,
+                stamp,
+                ready.missing,
+                rejected,
+                computing=0.0 if made else computing,
+            )
+        )
+    return made
 
 
 def missing_error(stage: Stage, missing: Mapping[date, str]) -> MissingUpstreamError:
@@ -202,51 +230,134 @@ def missing_error(stage: Stage, missing: Mapping[date, str]) -> MissingUpstreamE
     )
 
 
+def _stamp(stage: Stage, lake: Lake, run_id: str) -> Stamp:
+    """Say what makes a table's rows."""
+    return Stamp(
+        run_id=run_id,
+        code_version=stage.code_version,
+        config_hash=stage.config_hash,
+        git_sha=git_sha(Path(__file__).parent),
+        written_at=lake.clock().astimezone(UTC).isoformat(),
+    )
+
+
 def _computed(
-    stage: Stage, frames: Mapping[str, pl.LazyFrame], wanted: SessionRange, ready: Readiness
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Rows of the range within their contract, and the rejected ones of data from outside."""
-    if all(session in ready.missing or session in ready.blocked for session in wanted.sessions):
-        return stage.contract.empty(), None
-    made = stage.function(frames, stage.settings, wanted)
+    stages: Sequence[Stage],
+    frames: Mapping[str, pl.LazyFrame],
+    wanted: SessionRange,
+    ready: Readiness,
+) -> tuple[dict[str, pl.DataFrame], pl.DataFrame | None]:
+    """Rows of the range by kind, within their contracts, and the rejected ones from outside."""
+    first = stages[0]
+    spoilt = {*ready.missing, *ready.blocked}
+    if spoilt.issuperset(wanted.sessions):
+        return {stage.kind: stage.contract.empty() for stage in stages}, None
+    if any(window.own and window.required for window in first.windows.values()):
+        # Nothing after the first session that cannot be made can be made either: the function is
+        # not asked for what it would have to invent.
+        wanted = first.range_of([day for day in wanted.sessions if day not in spoilt])
+    made = first.function(frames, first.settings, wanted)
     if isinstance(made, Ingested):
-        return made.rows, made.rejected
-    return stage.contract.validate(stage.table, made), None
+        return {first.kind: _without(first, made.rows, spoilt)}, made.rejected
+    by_kind = {first.kind: made} if isinstance(made, pl.DataFrame) else dict(made)
+    carried = {_kind(window.table) for window in first.windows.values() if window.own}
+    kept = {s.kind: s.contract.validate(s.table, by_kind[s.kind]) for s in stages}
+    # What a book made for itself without storing it: see _carried_content.
+    kept |= {kind: rows for kind, rows in by_kind.items() if kind in carried - kept.keys()}
+    return {kind: _without(first, rows, spoilt) for kind, rows in kept.items()}, None
+
+
+def _without(stage: Stage, rows: pl.DataFrame, sessions: Collection[date]) -> pl.DataFrame:
+    """Rows of all other sessions."""
+    if not sessions:
+        return rows
+    return rows.filter(~pl.col(stage.contract.partition).is_in(list(sessions)))
+
+
+def _kind(table: str) -> str:
+    return table.rpartition("/")[2]
+
+
+def _verdicts(
+    stages: Sequence[Stage],
+    told: Mapping[str, dict[date, list[dict[str, Any]]]],
+    wanted: SessionRange,
+    ready: Readiness,
+) -> tuple[dict[str, dict[date, Verdict]], list[date]]:
+    """Turn outcomes into verdicts, with blocked inputs and the chain of what is carried.
+
+    Returns
+    -------
+    verdicts, stopped
+        Verdicts by kind of table; the sessions that are blocked by what comes before them, to
+        whose outcomes the cause is written.
+    """
+    carried = {w.table for w in stages[0].windows.values() if w.own and w.required}
+    verdicts: dict[str, dict[date, Verdict]] = {stage.kind: {} for stage in stages}
+    stopped: list[date] = []
+    broken: str | None = None
+    for session in wanted.sessions:
+        if session in ready.missing:
+            continue
+        cause = ready.blocked.get(session) or broken
+        if cause is not None:
+            stopped.append(session)
+        for stage in stages:
+            outcomes = told[stage.kind]
+            if cause is not None:
+                outcomes[session] = [withdrawal("upstream", cause)]
+            failed = {row["severity"] for row in outcomes.get(session, ()) if not row["passed"]}
+            verdict: Verdict = "warned" if failed else "passed"
+            if "blocking" in failed:
+                verdict = "blocked"
+                if stage.table in carried:
+                    broken = f"{stage.table} of {session} is blocked"
+            verdicts[stage.kind][session] = verdict
+    return verdicts, stopped
+
+
+def _by_session(outcomes: pl.DataFrame) -> dict[date, list[dict[str, Any]]]:
+    """Outcomes of the rules as they are stored with each session."""
+    told: dict[date, list[dict[str, Any]]] = {}
+    for row in outcomes.to_dicts():
+        told.setdefault(row.pop("session"), []).append(row)
+    return told
+
+
+def _carried_content(
+    stages: Sequence[Stage],
+    tables: Mapping[str, pl.DataFrame],
+    verdicts: Mapping[str, Mapping[date, Verdict]],
+    wanted: SessionRange,
+) -> dict[str, dict[date, str]]:
+    """Content hashes of what later sessions of the range carry, by table.
+
+    A book carries what it makes, and may carry a table that is made from it afterwards by the same
+    functions (orders from a plan): that one's content is known before it is stored.
+    """
+    content: dict[str, dict[date, str]] = {}
+    for window in stages[0].windows.values():
+        kind = _kind(window.table)
+        if not window.own or kind not in tables:
+            continue
+        contract = contract_of(window.table)
+        hashes = dict.fromkeys(wanted.sessions, frame_hash(contract.empty(), contract.key))
+        hashes |= partition_hashes(tables[kind], contract.key, contract.partition)
+        if kind in verdicts:
+            judged = verdicts[kind]
+            hashes = {day: found for day, found in hashes.items() if day in judged}
+            hashes |= {day: "blocked" for day, said in judged.items() if said == "blocked"}
+        content[window.table] = hashes
+    return content
 
 
 def _earlier_rows(stage: Stage, lake: Lake, wanted: SessionRange) -> list[int | None]:
     """Row counts of the sessions before the range, oldest first; None where there is none."""
     entries = lake.log(stage.table).latest()
-    before = wanted.calendar.window(
-        wanted.first, TRAILING_SESSIONS, not_before=stage.history_start
-    )[:-1]
+    before = wanted.calendar.window(wanted.first, TRAILING_SESSIONS, not_before=stage.first_day)[
+        :-1
+    ]
     return [entries[session].rows if session in entries else None for session in before]
-
-
-def _verdicts(
-    stage: Stage, outcomes: pl.DataFrame, makeable: list[date], ready: Readiness
-) -> tuple[dict[date, Verdict], dict[date, list[dict[str, Any]]], list[date]]:
-    """Turn outcomes into verdicts, with blocked inputs and the chain of a carried state."""
-    told: dict[date, list[dict[str, Any]]] = {}
-    for row in outcomes.to_dicts():
-        told.setdefault(row.pop("session"), []).append(row)
-    carried = any(window.own for window in stage.windows.values())
-    verdicts: dict[date, Verdict] = {}
-    stopped: list[date] = []
-    broken: date | None = None
-    for session in makeable:
-        cause = ready.blocked.get(session)
-        if cause is None and broken is not None and carried:
-            cause = f"{stage.table} of {broken} is blocked"
-        if cause is not None:
-            told[session] = [withdrawal("upstream", cause)]
-            stopped.append(session)
-        failed = {row["severity"] for row in told.get(session, ()) if not row["passed"]}
-        if "blocking" in failed:
-            verdicts[session], broken = "blocked", session
-        else:
-            verdicts[session] = "warned" if failed else "passed"
-    return verdicts, told, stopped
 
 
 def _rule_table(outcomes: pl.DataFrame) -> str:

@@ -21,12 +21,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 from dagster import DailyPartitionsDefinition, TimeWindowPartitionMapping
+from dagster._utils.warnings import disable_dagster_warnings
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import ConfigError
+from quant_platform.lakehouse.windows import ALL_HISTORY
+from quant_platform.orchestration.session_partitions import SessionPartitions
 
-_LONGEST_CLOSURE = 7
-"""Any eight UTC days in a row hold an NYSE session: in September 2001 it was closed for six."""
+_YEAR = 252
+"""Sessions of a table read as a whole that Dagster is told of; the window itself reads all."""
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +70,7 @@ def daily_partitions(calendar: SessionCalendar, history_start: date) -> DailyPar
     ]
     if closed_weekdays:
         exclusions.insert(0, f"0 0 * * {','.join(str(weekday) for weekday in closed_weekdays)}")
-    return DailyPartitionsDefinition(
+    return SessionPartitions(
         start_date=_midnight(first),
         end_date=_midnight(calendar.horizon + timedelta(days=1)),
         timezone="UTC",
@@ -105,28 +108,38 @@ def lookback_mapping(
             expected="zero or more of each",
             mend="look back, never ahead",
         )
-    return TimeWindowPartitionMapping(start_offset=-(lookback + max(block - 1, 0)))
+    return TimeWindowPartitionMapping(start_offset=-(_walked(lookback) + max(block - 1, 0)))
 
 
-def utc_days_read_sessions() -> TimeWindowPartitionMapping:
-    """Return the mapping of a UTC-day asset that reads a table of NYSE sessions.
+def other_calendar_mapping(lookback: int) -> TimeWindowPartitionMapping:
+    """Return the mapping to a table whose sessions are those of another calendar.
 
-    It reaches back far enough that the longest closure lies inside; the asset takes the last
-    session in it. The identity mapping would give a Saturday no upstream partition, and no error.
-    The day itself need not be a session, so that upstream is allowed not to exist.
+    From the day of the output's session `lookback` sessions earlier to the day of the session:
+    Monday of an exchange reads Friday to Monday of the UTC days with a look-back of 1, and a UTC
+    day reads the last session of an exchange with a look-back of 7. A look-back is due, because
+    the identity mapping would give a Saturday no upstream partition, and no error. A day of the
+    window need not be a session of the input.
+
+    Parameters
+    ----------
+    lookback
+        Sessions of the output before the session itself.
     """
-    return TimeWindowPartitionMapping(
-        start_offset=-_LONGEST_CLOSURE, allow_nonexistent_upstream_partitions=True
-    )
+    if lookback < 1:
+        raise ConfigError(
+            "a window without look-back on a table of another calendar",
+            expected="a look-back of one session or more",
+            mend="look one session back, and take the last one known",
+        )
+    with disable_dagster_warnings():  # The parameter is in beta, and says so at every use.
+        return TimeWindowPartitionMapping(
+            start_offset=-_walked(lookback), allow_nonexistent_upstream_partitions=True
+        )
 
 
-def sessions_read_utc_days() -> TimeWindowPartitionMapping:
-    """Return the mapping of an exchange-session asset that reads a UTC-day table.
-
-    From the session before to the session itself, with the closed days between them: Monday reads
-    Friday, Saturday, Sunday and Monday.
-    """
-    return TimeWindowPartitionMapping(start_offset=-1)
+def _walked(lookback: int) -> int:
+    """Sessions that Dagster is told: it walks them one by one, and would never end a history."""
+    return _YEAR if lookback >= ALL_HISTORY else lookback
 
 
 def _midnight(day: date) -> datetime:

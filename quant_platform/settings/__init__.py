@@ -6,8 +6,10 @@ the layers of a project become one frozen object. What does not: what a setting 
 
 from __future__ import annotations
 
+from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.base import SettingsModel
 from quant_platform.settings.canonical import slice_hash
+from quant_platform.settings.execution import ExecutionSettings
 from quant_platform.settings.loader import load_settings
 from quant_platform.settings.platform import (
     CalendarSettings,
@@ -21,19 +23,32 @@ from quant_platform.settings.platform import (
     TrendSettings,
     UiSettings,
 )
+from quant_platform.settings.portfolio import CostSettings, MetaSettings, ProfilesSettings
 from quant_platform.settings.project import find_project_root
+from quant_platform.settings.regimes import RegimeSettings
 from quant_platform.settings.resolved import Settings
-from quant_platform.settings.sleeve import AssetClass, SleeveSettings
+from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.scanner import ScannerSettings
+from quant_platform.settings.selection import SelectionSettings
+from quant_platform.settings.sleeve import SleeveSettings
 
 __all__ = [
     "AssetClass",
     "CalendarSettings",
     "CheckSettings",
+    "CostSettings",
     "DirtSettings",
     "EmbeddedMarketSettings",
+    "ExecutionSettings",
     "FeatureSettings",
+    "MetaSettings",
     "PlatformSettings",
+    "ProfilesSettings",
     "RebalanceSettings",
+    "RegimeSettings",
+    "ReturnsSettings",
+    "ScannerSettings",
+    "SelectionSettings",
     "Settings",
     "SettingsModel",
     "SleeveSettings",

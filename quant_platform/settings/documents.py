@@ -40,6 +40,7 @@ _CONSTANTS: dict[str, bool | float | None] = (
     | {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}
 )
 
+_END_OF_COMMENT = re.compile("[\0\r\n\x85\u2028\u2029]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -68,6 +69,28 @@ class _ConfigComposer(Reader, Scanner, Parser, Composer, BaseResolver):
         Composer.__init__(self)
         BaseResolver.__init__(self)
         self._depth = 0
+
+    def scan_to_next_token(self) -> None:
+        """Skip spaces, line breaks and comments, a comment in one step.
+
+        PyYAML skips it character by character, which takes half of the time of a file that
+        explains its numbers.
+        """
+        if self.index == 0 and self.peek() == "\ufeff":
+            self.forward()
+        while True:
+            while self.peek() == " ":
+                self.forward()
+            if self.peek() == "#":
+                end = _END_OF_COMMENT.search(self.buffer, self.pointer)
+                length = end.start() - self.pointer if end else 0
+                self.pointer += length
+                self.index += length
+                self.column += length
+            if not self.scan_line_break():  # type: ignore[no-untyped-call]
+                return
+            if not self.flow_level:
+                self.allow_simple_key = True
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]

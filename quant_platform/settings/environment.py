@@ -4,7 +4,7 @@
 The value is read as YAML, so ``[2024-05-01]`` is a list and ``{XNYS: [2024-05-01]}`` a mapping.
 Upper case stands for the lower case of the schema; in a mapping with free keys (calendars, tables)
 a key that exists already is found whatever its case, with ``_`` for any other character
-(``24_7`` is ``24/7``), and a new one is taken as it is written.
+(``24_7`` is ``24/7``), and a new one is taken as it is written, in lower case where a name is due.
 
 A variable that looks like ours and is not understood is an error, since it would otherwise be a
 setting that silently does nothing.
@@ -16,22 +16,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from quant_platform.settings.base import SettingsModel, near_names
+from quant_platform.settings.base import near_names
 from quant_platform.settings.documents import read_value
-from quant_platform.settings.layers import SECTIONS, LayeredTree, unknown_sleeve
+from quant_platform.settings.layers import LayeredTree, without_file
 from quant_platform.settings.problems import ENVIRONMENT_LAYER, KeyPath, Place, Problem
 from quant_platform.settings.schemas import Node, node_at, schema_of
+from quant_platform.settings.sections import SECTIONS
 from quant_platform.settings.wording import plain
 
-_OURS = re.compile(r"QUANT_(?:[A-Za-z0-9]+__|(?:PLATFORM|SLEEVES)(?:_|$)).*", re.DOTALL)
+_SECTIONS = "|".join(SECTIONS).upper()
+_OURS = re.compile(rf"QUANT_(?:[A-Za-z0-9]+__|(?:{_SECTIONS})(?:_|$)).*", re.DOTALL)
 
 
-def lay_environment(
-    tree: LayeredTree,
-    environ: Mapping[str, str],
-    platform: type[SettingsModel],
-    sleeve: type[SettingsModel],
-) -> None:
+def lay_environment(tree: LayeredTree, environ: Mapping[str, str]) -> None:
     """Lay every variable of the environment that names a setting over the tree.
 
     Variables that name a whole section come before those that name a part of it, whatever order
@@ -44,9 +41,10 @@ def lay_environment(
         if section.lower() not in SECTIONS or not segments or not all(segments):
             tree.problems.append(_misnamed(place, name, tree))
             continue
-        path = _path(section.lower(), segments, tree, platform, sleeve)
-        if path[0] == "sleeves" and path[1] not in tree.values["sleeves"]:
-            tree.problems.append(unknown_sleeve(place, str(path[1]), tree))
+        path = _path(section.lower(), segments, tree)
+        problem = without_file(place, path, tree)
+        if problem is not None:
+            tree.problems.append(problem)
             continue
         if not environ[name].strip():
             tree.problems.append(
@@ -59,24 +57,20 @@ def lay_environment(
             tree.lay(document.value, {path: place}, path)
 
 
-def _path(
-    section: str,
-    segments: list[str],
-    tree: LayeredTree,
-    platform: type[SettingsModel],
-    sleeve: type[SettingsModel],
-) -> KeyPath:
+def _path(section: str, segments: list[str], tree: LayeredTree) -> KeyPath:
     """Find the keys that the segments of a variable's name stand for."""
     path: KeyPath = (section,)
-    values: Any = tree.values[section]
-    node: Node = schema_of(platform)
-    if section == "sleeves":
-        node = {"additionalProperties": schema_of(sleeve)}
+    values: Any = tree.values.get(section)
+    node: Node = schema_of(SECTIONS[section].model)
+    if SECTIONS[section].many:
+        node = {"additionalProperties": node, "propertyNames": {"pattern": "of a file"}}
     for segment in segments:
         free = "additionalProperties" in node and "properties" not in node
         existing = list(values) if isinstance(values, dict) else []
         known = existing if free else [*node.get("properties", {}), *existing]
-        unmatched = segment if free and section != "sleeves" else segment.lower()
+        # Keys with a pattern are names, which are in lower case; others may be in any.
+        named = "pattern" in node.get("propertyNames", {})
+        unmatched = segment if free and not named else segment.lower()
         key = next((name for name in known if _folded(name) == _folded(segment)), unmatched)
         path = (*path, key)
         values = values.get(key) if isinstance(values, dict) else None

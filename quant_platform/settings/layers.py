@@ -25,18 +25,43 @@ from quant_platform.settings.problems import (
     shown,
     unknown_key,
 )
+from quant_platform.settings.project import CONFIG_FOLDER
+from quant_platform.settings.sections import SECTIONS
 from quant_platform.settings.wording import plain
-
-SECTIONS = ("platform", "sleeves")
 
 
 class LayeredTree:
-    """Values of all layers so far, the place of each path, and the problems met on the way."""
+    """Values of all layers so far, the place of each path, and the problems met on the way.
+
+    Attributes
+    ----------
+    values
+        By section: what the layers say. A section that is one file is there if the file is.
+    places
+        The place that each path was given at last.
+    fixed
+        Values that follow from where a file lies; a layer may repeat them and not change them.
+    problems
+        What is wrong so far.
+    """
 
     def __init__(self) -> None:
-        self.values: dict[str, Any] = {"platform": {}, "sleeves": {}}
+        self.values: dict[str, Any] = {key: {} for key, of in SECTIONS.items() if of.many}
         self.places: dict[KeyPath, Place] = {}
+        self.fixed: dict[KeyPath, str] = {}
         self.problems: list[Problem] = []
+
+    def at(self, path: KeyPath) -> Any:
+        """Return the value at a path, None where there is none."""
+        node: Any = self.values
+        for part in path:
+            node = node.get(part) if isinstance(node, dict) else None
+        return node
+
+    def fix(self, value: str, place: Place, path: KeyPath) -> None:
+        """Lay a value that follows from where a file lies."""
+        self.fixed[path] = value
+        self.lay(value, {path: place}, path)
 
     def lay_defaults(self, model: type[SettingsModel], path: KeyPath) -> None:
         """Put a model's defaults at ``path``, below everything that is laid later."""
@@ -76,16 +101,15 @@ class LayeredTree:
         self.places[path] = place
         if isinstance(value, dict):
             if not isinstance(below, dict):
-                self._forget(path)
+                self._forget_items(path, below)
                 parent[key] = {}
             for name, item in value.items():
                 self.lay(item, places, (*path, name))
             return
-        self._forget(path)
+        self._forget_items(path, below)
         parent[key] = value
-        for known, origin in places.items():
-            if len(known) > len(path) and known[: len(path)] == path:
-                self.places[known] = origin
+        if isinstance(value, list):
+            self.places.update({known: places[known] for known in _below(path, places)})
 
     def _parent(self, path: KeyPath, place: Place) -> dict[str, Any]:
         """Return the mapping that holds ``path``; what is missing on the way is made."""
@@ -97,9 +121,14 @@ class LayeredTree:
             node = node[str(part)]
         return node
 
-    def _forget(self, path: KeyPath) -> None:
-        for known in [p for p in self.places if len(p) > len(path) and p[: len(path)] == path]:
-            del self.places[known]
+    def _forget_items(self, path: KeyPath, replaced: object) -> None:
+        if isinstance(replaced, list):
+            for known in _below(path, self.places):
+                del self.places[known]
+
+
+def _below(path: KeyPath, places: Mapping[KeyPath, Place]) -> list[KeyPath]:
+    return [known for known in places if len(known) > len(path) and known[: len(path)] == path]
 
 
 def lay_overrides(tree: LayeredTree, overrides: Mapping[str, Any]) -> None:
@@ -108,21 +137,29 @@ def lay_overrides(tree: LayeredTree, overrides: Mapping[str, Any]) -> None:
         place = Place(OVERRIDE_LAYER, f"override {plain(dotted(path))}")
         if path[0] not in SECTIONS:
             tree.problems.append(unknown_key(place, path[:1], list(SECTIONS)))
-        elif len(path) > 1 and path[0] == "sleeves" and path[1] not in tree.values["sleeves"]:
-            tree.problems.append(unknown_sleeve(place, str(path[1]), tree))
+        elif (problem := without_file(place, path, tree)) is not None:
+            tree.problems.append(problem)
         else:
             tree.lay(value, {path: place}, path)
 
 
-def unknown_sleeve(place: Place, name: str, tree: LayeredTree) -> Problem:
-    """Report a sleeve that has no file, with the near names."""
-    known = list(tree.values["sleeves"])
-    near = near_names(name, known) or known
+def without_file(place: Place, path: KeyPath, tree: LayeredTree) -> Problem | None:
+    """Report a path of a file that the project does not have; upper layers add no files."""
+    section = SECTIONS[str(path[0])]
+    location = f"{CONFIG_FOLDER}/{section.location}"
+    if not section.many:
+        if section.key in tree.values:
+            return None
+        return Problem(place, f"there is no file {location}", mend="write the file or leave it out")
+    known = list(tree.values[section.key])
+    if len(path) == 1 or path[1] in known:
+        return None
+    name = str(path[1])
     return Problem(
         place,
-        f"there is no sleeve {plain(name)!r}",
-        expected=" or ".join(near),
-        mend="a sleeve is added by a file in assets_config/sleeves",
+        f"there is no {section.noun} {plain(name)!r}",
+        expected=" or ".join(near_names(name, known) or known),
+        mend=f"a {section.noun} is added by a file in {location}",
     )
 
 

@@ -84,7 +84,7 @@ class RebalanceSettings(SettingsModel):
         "history_start moves no rebalance.",
         date(2015, 1, 2),
     )
-    step: int = described("From one rebalance to the next.", 21, unit="NYSE sessions", ge=1, le=252)
+    step: int = described("From one rebalance to the next.", 20, unit="NYSE sessions", ge=1, le=252)
 
 
 class DirtSettings(SettingsModel):
@@ -205,6 +205,19 @@ class FeatureSettings(SettingsModel):
     state: StateSettings = described("Recursive features.", StateSettings())
 
 
+class AutomationSettings(SettingsModel):
+    """What this environment does by itself; what is off is not registered at all."""
+
+    evening: bool = described(
+        "The schedule of the evening, and the sensor that lets the other jobs follow it.",
+        True,
+        outside_hash=True,
+    )
+    execution: bool = described(
+        "The sensor that sends the orders of a ready evening.", True, outside_hash=True
+    )
+
+
 class UiSettings(SettingsModel):
     """Where the Dagster UI listens."""
 
@@ -235,6 +248,12 @@ class PlatformSettings(SettingsModel):
 
     history_start: SessionDate = described(
         "First session of every partitioned table, on every calendar.", date(2022, 1, 3)
+    )
+    walk_forward_start: SessionDate = described(
+        "First session of screener, scans, candidates, selection, weights, holdings, profile "
+        "returns, regime and meta; before it there is only data and features, so that "
+        "252-session look-backs are full. It can not be before history_start.",
+        date(2023, 1, 3),
     )
     lake_root: LocalFolder = described(
         "Folder of the lake, relative to the project or absolute.", "lakehouse", outside_hash=True
@@ -295,6 +314,9 @@ class PlatformSettings(SettingsModel):
     )
     features: FeatureSettings = described(
         "How features treat gaps and late news.", FeatureSettings()
+    )
+    automation: AutomationSettings = described(
+        "What this environment does by itself.", AutomationSettings()
     )
     ui: UiSettings = described("Where the Dagster UI listens.", UiSettings())
 

@@ -1,4 +1,4 @@
-"""The generated reference of the settings: two JSON Schemas and one page of tables.
+"""The generated reference of the settings: a JSON Schema for each kind of file, and one page.
 
 All of it derives from the models, so no threshold is written twice; a test holds the committed
 files to what these functions return, and ``quant config schema --write`` renews them.
@@ -12,9 +12,8 @@ from pathlib import Path
 
 from quant_platform.errors import ConfigError
 from quant_platform.settings.base import OUTSIDE_HASH
-from quant_platform.settings.platform import PlatformSettings
-from quant_platform.settings.schemas import Node, describe, schema_of
-from quant_platform.settings.sleeve import SleeveSettings
+from quant_platform.settings.schemas import FROM_PLACE, Node, describe, schema_of
+from quant_platform.settings.sections import SECTIONS
 
 REFERENCE_FOLDER = "docs/reference"
 
@@ -29,9 +28,15 @@ else is replaced. `quant config show --origins` prints every value with the laye
 
 The environment names a key in upper case, with two underscores between levels, and its value is
 YAML: `QUANT_PLATFORM__HISTORY_START=2024-01-02`, `QUANT_PLATFORM__EMBEDDED_MARKET__SEED=3`,
-`QUANT_SLEEVES__CRYPTO__SYMBOLS=20`, `QUANT_PLATFORM__EXTRA_HOLIDAYS='{XNYS: [2025-01-09]}'`. In a
-mapping with free keys every character besides letters and digits is `_`: `24/7` is `24_7`.
+`QUANT_SLEEVES__CRYPTO__SYMBOLS=20`, `QUANT_SCANNERS__US_TREND__LIMIT=10`,
+`QUANT_METAS__META__TRAIN=120`, `QUANT_EXECUTION__CASH=50000`,
+`QUANT_REGIMES__SMOOTHING__WORSEN_AFTER=3`, `QUANT_PLATFORM__EXTRA_HOLIDAYS='{XNYS: [2025-01-09]}'`.
+In a mapping with free keys every character besides letters and digits is `_`: `24/7` is `24_7`.
 `QUANT_PROJECT` names the project folder itself.
+
+`platform.yaml`, a sleeve and a scanner must be there. Without `execution.yaml` nothing is traded,
+without `regimes.yaml` there is no regime, without a file in `meta/` no meta-portfolio. A sleeve, a
+scanner or a meta more is a file more.
 
 Keys marked *no* under "In hash" cannot change a result; they are left out of `config_hash` and of
 the provenance of every table.
@@ -40,7 +45,7 @@ the provenance of every table.
 
 def schemas() -> dict[str, Node]:
     """Return the JSON Schemas by the stem of their file."""
-    return {"platform": schema_of(PlatformSettings), "sleeve": schema_of(SleeveSettings)}
+    return {section.noun: schema_of(section.model) for section in SECTIONS.values()}
 
 
 def reference_files() -> dict[str, str]:
@@ -70,10 +75,7 @@ def write_reference(root: Path) -> list[str]:
 
 def configuration_page() -> str:
     """Return the reference page: a table of keys for each kind of file."""
-    tables = [
-        _table("assets_config/platform.yaml", schema_of(PlatformSettings)),
-        _table("assets_config/sleeves/NAME.yaml", schema_of(SleeveSettings)),
-    ]
+    tables = [_table(section.pattern, schema_of(section.model)) for section in SECTIONS.values()]
     return "\n".join([_INTRODUCTION, *tables])
 
 
@@ -88,7 +90,7 @@ def _table(title: str, schema: Node) -> str:
         cells = (
             f"`{key}`",
             describe(node),
-            "required" if required else _default(node),
+            "required" if required else _default(key, node),
             "no" if node.get(OUTSIDE_HASH) else "yes",
             node["description"],
         )
@@ -97,22 +99,23 @@ def _table(title: str, schema: Node) -> str:
 
 
 def _rows(schema: Node, prefix: str) -> Iterator[tuple[str, Node, bool]]:
-    """Walk to the keys that hold a value; a free key of a mapping is written ``<key>``."""
+    """Walk to the keys that hold a value; a free key is written ``<key>``, an item ``<item>``."""
     required = schema.get("required", [])
     for name, node in schema.get("properties", {}).items():
         key = f"{prefix}{name}"
-        values = node.get("additionalProperties")
+        values, items = node.get("additionalProperties"), node.get("items", {})
         if "properties" in node:
             yield from _rows(node, f"{key}.")
-        elif isinstance(values, dict) and "properties" in values:
-            yield key, node, name in required
+            continue
+        yield key, node, name in required
+        if isinstance(values, dict) and "properties" in values:
             yield from _rows(values, f"{key}.<key>.")
-        else:
-            yield key, node, name in required
+        elif "properties" in items:
+            yield from _rows(items, f"{key}.<item>.")
 
 
-def _default(node: Node) -> str:
+def _default(key: str, node: Node) -> str:
     if "default" not in node:
-        return "the file's name"
+        return FROM_PLACE[key]
     default = node["default"]
     return f"`{default if isinstance(default, str) and default else json.dumps(default)}`"

@@ -18,6 +18,9 @@ from quant_platform.settings.base import (
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+FROM_PLACE = {"name": "the file's name", "asset_class": "the folder's name"}
+"""Keys that a file need not say, because the loader takes them from where the file lies."""
+
 Node = dict[str, Any]
 
 
@@ -25,10 +28,9 @@ Node = dict[str, Any]
 def schema_of(model: type[SettingsModel]) -> Node:
     """Return the JSON Schema (draft 2020-12) of a settings model, without references."""
     raw = model.model_json_schema(mode="validation")
-    schema: Node = _inlined(raw, raw.pop("$defs", {}))
-    if "name" in schema.get("required", []):
-        # The loader takes the name from the file, so a file need not say it.
-        schema["required"].remove("name")
+    schema: Node = _with_defaults(_inlined(raw, raw.pop("$defs", {})))
+    if "required" in schema:
+        schema["required"] = [key for key in schema["required"] if key not in FROM_PLACE]
     return {"$schema": DIALECT} | schema
 
 
@@ -62,6 +64,16 @@ def _inlined(node: Any, definitions: Node) -> Any:
     return result
 
 
+def _with_defaults(node: Node) -> Node:
+    """Give the keys of a mapping the defaults that the mapping has, which may not be their own."""
+    given = node.get("default") or {}
+    properties = {
+        name: _with_defaults(child | ({"default": given[name]} if name in given else {}))
+        for name, child in node.get("properties", {}).items()
+    }
+    return node | ({"properties": properties} if properties else {})
+
+
 def node_at(schema: Node, path: tuple[str | int, ...]) -> Node:
     """Return the schema node of a path, or an empty node where the schema says nothing."""
     node = _without_null(schema)
@@ -85,16 +97,20 @@ def _without_null(node: Node) -> Node:
 
 def describe(node: Node) -> str:
     """Say in words which values a node accepts, with bounds and unit."""
-    nullable = "anyOf" in node
+    forms = [form for form in node.get("anyOf", []) if form.get("type") != "null"]
+    nullable = len(forms) < len(node.get("anyOf", []))
     node = _without_null(node)
     kind = node.get("type")
-    if "enum" in node:
+    if len(forms) > 1:
+        words = " or ".join(describe(form) for form in forms)
+    elif "enum" in node:
         words = " or ".join(str(choice) for choice in node["enum"])
+    elif kind == "boolean":
+        words = "true or false"
     elif kind in ("integer", "number"):
         words = ("a whole number" if kind == "integer" else "a number") + bounds(node)
     elif kind == "array":
-        least = " of at least one" if node.get("minItems") else ""
-        words = f"a list{least}, each {describe(node['items'])}"
+        words = f"a list{_length(node)}, each {describe(node['items'])}"
     elif kind == "string":
         words = _describe_text(node)
     elif isinstance(node.get("additionalProperties"), dict):
@@ -111,7 +127,17 @@ def _describe_text(node: Node) -> str:
         return f"a date written YYYY-MM-DD from {EARLIEST_YEAR} to {LATEST_YEAR}"
     if "pattern" in node:
         return f"text that matches {node['pattern']}"
-    return "text that is not empty" if node.get("minLength") else "text"
+    least = node.get("minLength", 0)
+    if least > 1:
+        return f"text of at least {least} characters"
+    return "text that is not empty" if least else "text"
+
+
+def _length(node: Node) -> str:
+    least, most = node.get("minItems", 0), node.get("maxItems")
+    if least and least == most:
+        return f" of {least}"
+    return " of at least one" if least else ""
 
 
 def bounds(node: Node) -> str:
@@ -119,6 +145,13 @@ def bounds(node: Node) -> str:
     low, high = node.get("minimum"), node.get("maximum")
     if low is not None and high is not None:
         return f" from {low} to {high}"
-    if low is not None:
-        return f" of at least {low}"
-    return f" of at most {high}" if high is not None else ""
+    limits = [f"{words} {node[key]}" for key, words in _LIMITS.items() if key in node]
+    return f" {' and '.join(limits)}" if limits else ""
+
+
+_LIMITS = {
+    "minimum": "of at least",
+    "exclusiveMinimum": "above",
+    "maximum": "of at most",
+    "exclusiveMaximum": "below",
+}

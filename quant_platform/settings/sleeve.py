@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.base import (
     CalendarCode,
     Identifier,
@@ -13,8 +14,12 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
+from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.scanner import ScannerNames
+from quant_platform.settings.selection import SelectionSettings
+from quant_platform.settings.wording import plain
 
-AssetClass = Literal["stock", "etf", "crypto"]
 SourceKind = Literal["bars"]
 SourceName = Literal["simulated"]
 
@@ -22,6 +27,8 @@ SourceName = Literal["simulated"]
 RESERVED_NAMES = frozenset(
     {"market", "meta", "execution", "research", "reports", "checks", "ledger", "quarantine"}
 )
+META_PREFIX = "meta_"
+"""Beginning of the names of all metas but the one that is called ``meta``."""
 
 
 def _no_future_yet(value: object) -> object:
@@ -53,6 +60,12 @@ def _free_name(name: str) -> str:
         raise refuse(
             f"the name {name} is taken by a shared branch of the graph",
             expected="another name",
+            mend="rename the file",
+        )
+    if name.startswith(META_PREFIX):
+        raise refuse(
+            f"the name {plain(name)} begins as those of metas do",
+            expected=f"a name that does not begin with {META_PREFIX}",
             mend="rename the file",
         )
     return name
@@ -90,3 +103,17 @@ class SleeveSettings(SettingsModel):
         None,
         unit="symbols",
     )
+    scanners: ScannerNames = described(
+        "Scanners whose finds are the sleeve's candidates: names of files in "
+        "assets_config/scanners/, in the folder of an asset class that the sleeve holds."
+    )
+    returns: ReturnsSettings = described(
+        "How bars become returns, and at which price an order fills.", ReturnsSettings()
+    )
+    selection: SelectionSettings = described(
+        "How a rebalance session chooses among the candidates.", SelectionSettings()
+    )
+    portfolio: ProfilesSettings = described(
+        "The tournament of risk profiles over what was selected.", ProfilesSettings()
+    )
+    costs: CostSettings = described("What the sleeve's trades cost.", CostSettings())

@@ -5,12 +5,14 @@ it neither cleans nor adjusts nor fills. What a source planted on purpose is in
 `quant_platform.sources.simulated_truth`, which only validation and tests may import.
 """
 
-from quant_platform.sources.protocol import BAR_SCHEMA, SECURITY_SCHEMA, Source
+from quant_platform.sources.protocol import ACTION_SCHEMA, BAR_SCHEMA, SECURITY_SCHEMA, Source
 from quant_platform.sources.registry import build_source
 from quant_platform.sources.simulated import SimulatedSource
-from quant_platform.sources.simulated_market import Dirt, SimulatedSleeve
+from quant_platform.sources.simulated_dirt import Dirt
+from quant_platform.sources.simulated_market import SimulatedSleeve
 
 __all__ = [
+    "ACTION_SCHEMA",
     "BAR_SCHEMA",
     "SECURITY_SCHEMA",
     "Dirt",

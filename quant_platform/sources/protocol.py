@@ -24,6 +24,9 @@ from quant_platform.calendars import SessionCalendar
 KNOWN_AT_BASIS = pl.Enum(["observed", "assumed"])
 """Whether ``known_at`` was seen, or is the close plus a lag."""
 
+ASSET_CLASS = pl.Enum(["stock", "etf", "crypto"])
+"""What a security can be."""
+
 BAR_SCHEMA = pl.Schema(
     {
         "symbol": pl.String(),
@@ -46,7 +49,7 @@ SECURITY_SCHEMA = pl.Schema(
         "security_id": pl.String(),
         "name": pl.String(),
         "exchange": pl.String(),
-        "asset_class": pl.String(),
+        "asset_class": ASSET_CLASS,
         "sector": pl.String(),
         "category": pl.String(),
         "listed_on": pl.Date(),
@@ -56,6 +59,21 @@ SECURITY_SCHEMA = pl.Schema(
     }
 )
 """Listings, bitemporal: a delisting is a second row, and ``delisted_on`` is null until known."""
+
+ACTION_SCHEMA = pl.Schema(
+    {
+        "security_id": pl.String(),
+        "session": pl.Date(),
+        "kind": pl.Enum(["split", "delisting"]),
+        "value": pl.Float64(),
+        "known_at": pl.Datetime("us", "UTC"),
+        "known_at_basis": KNOWN_AT_BASIS,
+    }
+)
+"""Corporate actions by their ex session, the first on the new terms.
+
+``value`` is by kind: new units per old one of a split, cash per unit of a delisting.
+"""
 
 
 class Source(Protocol):
@@ -89,4 +107,14 @@ class Source(Protocol):
 
         Whoever starts a history in the middle asks for the sessions before it as well: a security
         is listed once, possibly years before.
+        """
+
+    def actions(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return the splits and delistings that became known, as `ACTION_SCHEMA`.
+
+        A split is known before its ex session, a delisting by the cutoff of its own. Prices before
+        the ex session of a split are in old units, from it on in new ones, and stay so: bars are
+        raw. As for listings, a history that starts in the middle asks for the sessions before it.
         """

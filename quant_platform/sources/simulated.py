@@ -7,6 +7,9 @@
    session, so a request selects whole rows of the matrices.
 3. What is selected is spoilt as its fate says: a wrong close, an impossible bar, a second copy.
    Prints on closed days are added.
+4. A listing is published at the close of its first session, a split at the close of the session in
+   which it is announced, a delisting at the close of the first session without a bar: its ex
+   session.
 
 Regular rows carry an assumed ``known_at`` (close plus lag); late rows and corrections an observed
 one, for there the delay itself was seen.
@@ -25,39 +28,18 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.settings import Settings
-from quant_platform.sources.protocol import BAR_SCHEMA, SECURITY_SCHEMA
+from quant_platform.sources.protocol import ACTION_SCHEMA, BAR_SCHEMA, SECURITY_SCHEMA
+from quant_platform.sources.simulated_dirt import CORRECTION_DELAY, Dirt, Fate
+from quant_platform.sources.simulated_draws import Floats, Integers, Truths
+from quant_platform.sources.simulated_listings import listing_of
+from quant_platform.sources.simulated_lives import NEVER
 from quant_platform.sources.simulated_market import (
-    CORRECTION_DELAY,
-    NEVER,
-    Dirt,
-    Fate,
-    Floats,
-    Integers,
     Market,
     SimulatedSleeve,
-    Truths,
     simulate,
     to_tick,
 )
 
-_EXCHANGES = {"stock": ("NASDAQ", "NYSE"), "etf": ("AMEX",), "crypto": ("BINANCE",)}
-_SECTORS = (
-    "Communication Services",
-    "Consumer Discretionary",
-    "Consumer Staples",
-    "Energy",
-    "Financials",
-    "Health Care",
-    "Industrials",
-    "Information Technology",
-    "Materials",
-    "Real Estate",
-    "Utilities",
-)
-_CATEGORIES = {
-    "etf": ("Large Blend", "Small Blend", "Sector", "Bond", "Commodity"),
-    "crypto": ("Layer 1", "Layer 2", "DeFi", "Infrastructure"),
-}
 _EPOCH_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -115,7 +97,7 @@ class SimulatedSource:
     @property
     def kinds(self) -> frozenset[str]:
         """What it delivers."""
-        return frozenset({"securities", "bars"})
+        return frozenset({"securities", "bars", "actions"})
 
     def market(self, calendar: SessionCalendar, sleeve: str) -> Market:
         """Return the matrices behind a sleeve; for the truth table and for tests."""
@@ -213,6 +195,37 @@ class SimulatedSource:
             ],
             how="horizontal",
         ).select(*SECURITY_SCHEMA)
+
+    def actions(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return the splits and delistings that became known; see the protocol."""
+        market = self.market(calendar, sleeve)
+        published, known = self.publications(calendar)
+        arrives = _wanted(calendar, knowledge_sessions)[known]
+        sessions = session_days(calendar, market)
+        gone = np.flatnonzero(market.delisted != NEVER)
+        splits, ex = market.splits, market.delisted[gone]
+        planned = pl.DataFrame(
+            {
+                "security": np.concatenate([splits.security, gone]),
+                "session": sessions[np.concatenate([splits.ex, ex])],
+                "kind": ["split"] * len(splits.ex) + ["delisting"] * len(ex),
+                "value": np.concatenate([splits.ratio, market.payout[gone]]),
+                "known_at": published[np.concatenate([splits.announced, ex])],
+                "arrives": arrives[np.concatenate([splits.announced, ex])],
+            }
+        )
+        listing = listing_of(self.sleeve(sleeve), market.asset_classes)
+        rows = planned.filter("arrives").sort("known_at", "session", "security", "kind")
+        return rows.select(
+            listing["security_id"].gather(rows["security"]),
+            pl.col("session").cast(pl.Int32).cast(pl.Date),
+            pl.col("kind").cast(ACTION_SCHEMA["kind"]),
+            "value",
+            pl.col("known_at").cast(ACTION_SCHEMA["known_at"]),
+            known_at_basis=pl.lit("assumed", ACTION_SCHEMA["known_at_basis"]),
+        )
 
     def _on_sessions(
         self, calendar: SessionCalendar, market: Market, wanted: Truths
@@ -319,29 +332,3 @@ def _publications(
 def session_days(calendar: SessionCalendar, market: Market) -> Integers:
     """Return the market's sessions as days since 1970."""
     return calendar.frame()["session"].slice(market.first).to_physical().cast(pl.Int64).to_numpy()
-
-
-@lru_cache(maxsize=32)
-def listing_of(sleeve: SimulatedSleeve, asset_classes: tuple[str, ...]) -> pl.DataFrame:
-    """Return what never changes about each security, by its number."""
-    rows = []
-    for number, asset_class in enumerate(asset_classes):
-        exchanges = _EXCHANGES[asset_class]
-        exchange = exchanges[number % len(exchanges)]
-        categories = _CATEGORIES.get(asset_class)
-        # A ticker that no exchange would grant: nobody shall take it for a real company's.
-        ticker = f"{sleeve.name.upper()}{number:04d}{'USDT' if asset_class == 'crypto' else ''}"
-        rows.append(
-            {
-                "symbol": f"{exchange}:{ticker}",
-                "security_id": f"{sleeve.name}-{number:04d}",
-                "name": f"Simulated {asset_class} {number:04d} of {sleeve.name}",
-                "exchange": exchange,
-                "asset_class": asset_class,
-                "sector": _SECTORS[number % len(_SECTORS)] if asset_class == "stock" else None,
-                "category": categories[number % len(categories)] if categories else None,
-            }
-        )
-    return pl.DataFrame(
-        rows, schema={name: SECURITY_SCHEMA[name] for name in list(SECURITY_SCHEMA)[:7]}
-    )

@@ -1,28 +1,28 @@
 """The small embedded market: paths, lives and dirt of every security of one sleeve.
 
-1. Every random number is keyed by (seed, sleeve, security, purpose) and indexed by the UTC day, so
-   that what happens on a day depends neither on the range asked for, nor on the horizon, nor on
-   how many securities there are, nor on an exchange's closures before it.
+1. Every random number is keyed by (seed, sleeve, security, purpose) and indexed by the UTC day
+   (`quant_platform.sources.simulated_draws`), so that what happens on a day depends neither on the
+   range asked for, nor on the horizon, nor on how many securities there are, nor on an exchange's
+   closures before it.
 2. A log return is drift + beta times a market factor + an idiosyncratic part, both Student-t. All
    stocks and ETFs share one factor, all crypto pairs another. The price is the running sum from
    the market's start; a running sum of more days begins with the same bytes.
 3. Open, high, low and volume hang on the day's return; prices are rounded to the tick (0.01, or
    five significant digits for crypto), monotonically, so that the bar stays consistent.
-4. Some securities are listed after the start and some are delisted, at dates of their own.
-5. Each bar draws at most one kind of dirt, at the given rates. One session of every year after the
-   first is late as a whole (even years) or for every third security (odd years).
+4. Some securities are listed after the start, some are delisted, some are split, at dates of their
+   own (`quant_platform.sources.simulated_lives`). Prices and volumes are raw: before the ex session
+   of a split in old units, from it on in new ones.
+5. Some bars are spoilt on their way to us (`quant_platform.sources.simulated_dirt`).
 
-There are no regimes, no volatility clustering and no corporate actions here.
+There are no regimes, no volatility clustering and no dividends here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
-from enum import IntEnum
+from datetime import date
 from functools import lru_cache
 
 import numpy as np
@@ -30,55 +30,28 @@ import numpy.typing as npt
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import ConfigError
+from quant_platform.sources.simulated_dirt import (
+    Dirt,
+    closed_prints_of,
+    fates,
+    late_sessions_of,
+)
+from quant_platform.sources.simulated_draws import (
+    Floats,
+    Integers,
+    Truths,
+    daily_draws,
+    stream,
+    unit_t,
+)
+from quant_platform.sources.simulated_lives import (
+    Splits,
+    lives,
+    plan_splits,
+    terminal_share,
+)
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Truths = npt.NDArray[np.bool_]
-
-CORRECTION_DELAY = 3
-"""Sessions after which a bar that was published wrong is published again."""
-
-_LIVES_SPREAD = 12 * 365  # days after the start within which late listings and delistings fall
-NEVER = int(np.iinfo(np.int64).max)
 _POWERS_OF_TEN = np.array([float(f"1e{n}") for n in range(23)])
-
-
-class Fate(IntEnum):
-    """What happens to one bar on its way to us; the order is that of the `Dirt` rates."""
-
-    MISSING = 0
-    LATE = 1
-    CORRECTED = 2
-    IMPOSSIBLE = 3
-    DUPLICATED = 4
-    CLEAN = 5
-
-
-@dataclass(frozen=True)
-class Dirt:
-    """Shares of all bars that are spoilt, each in one way.
-
-    The share of duplicated bars is also that of prints on days on which the exchange is closed.
-    """
-
-    missing: float = 0.0
-    late: float = 0.0
-    corrected: float = 0.0
-    impossible: float = 0.0
-    duplicated: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.rates) < 0 or sum(self.rates) > 1:
-            raise ConfigError(
-                f"dirt rates {self.rates}",
-                expected="shares from zero up that sum to one or less",
-                mend="correct embedded_market.dirt in platform.yaml",
-            )
-
-    @property
-    def rates(self) -> tuple[float, ...]:
-        """The shares in the order of `Fate`."""
-        return (self.missing, self.late, self.corrected, self.impossible, self.duplicated)
 
 
 @dataclass(frozen=True)
@@ -138,7 +111,9 @@ class Market:
     fate: npt.NDArray[np.int8]
     variant: Floats  # uniform in [0, 1): which way a bar is spoilt
     listed: Integers  # row of the first bar; NEVER when it lies after the horizon
-    delisted: Integers  # row of the last bar; NEVER when it lies after the horizon
+    delisted: Integers  # row of the first session without a bar; NEVER when after the horizon
+    payout: Floats  # cash per unit at the delisting; NaN where there is none
+    splits: Splits
     late_sessions: tuple[tuple[int, int], ...]  # row, and 1 for whole or 3 for every third security
     closed_prints: Integers  # (n, 3): UTC day since 1970-01-01, row of the bar shown, security
 
@@ -150,7 +125,7 @@ class Market:
     def trading(self, rows: Integers) -> Truths:
         """Say for each of the rows which securities trade in it."""
         row = rows[:, None]
-        return (row >= self.listed) & (row <= self.delisted)
+        return (row >= self.listed) & (row < self.delisted)
 
 
 @lru_cache(maxsize=8)
@@ -166,28 +141,42 @@ def simulate(
         sleeve.asset_classes[index % len(sleeve.asset_classes)] for index in range(count)
     )
     characters = [_CHARACTERS[asset_class] for asset_class in asset_classes]
-    traits = np.stack([_stream(seed, sleeve.name, n, "traits").random(6) for n in range(count)])
-    shocks, noise, luck = _daily_draws(seed, sleeve.name, count, days)
+    traits = np.stack([stream(seed, sleeve.name, n, "traits").random(6) for n in range(count)])
+    shocks, noise, luck = daily_draws(seed, sleeve.name, count, days)
 
     volatility = _between(traits[:, 0], [c.volatility for c in characters])
     beta = _between(traits[:, 1], [c.beta for c in characters])
     exposure = beta * np.array([_FACTOR_VOLATILITY[c.factor] for c in characters])
     factors = {
-        name: _unit_t(_stream(seed, name, 0, "factor"), days)[session_days]
+        name: unit_t(stream(seed, name, 0, "factor"), days)[session_days]
         for name in _FACTOR_VOLATILITY
     }
     common = np.stack([factors[c.factor] for c in characters], axis=1)
     drift = np.array([c.drift for c in characters])
+    returns = drift + exposure * common + volatility * shocks[session_days]
+    first_price = _between_logs(traits[:, 2], [c.first_price for c in characters])
+    is_crypto = _is_crypto(asset_classes)
+    listed, delisted = lives(traits[:, 4:6], session_days)
+    splits = plan_splits(
+        seed=seed,
+        owner=sleeve.name,
+        start=start,
+        session_days=session_days,
+        price=first_price * np.exp(np.cumsum(returns, axis=0)),
+        listed=listed,
+        delisted=delisted,
+        may_split=~is_crypto,
+    )
     opens, highs, lows, closes, volumes = _bars(
-        returns=drift + exposure * common + volatility * shocks[session_days],
+        returns=returns,
         volatility=np.hypot(volatility, exposure),
         noise=noise[session_days],
-        first_price=_between_logs(traits[:, 2], [c.first_price for c in characters]),
+        first_price=first_price,
+        units=splits.units(len(sessions), count),
         turnover=_between_logs(traits[:, 3], [c.turnover for c in characters]),
-        is_crypto=_is_crypto(asset_classes),
+        is_crypto=is_crypto,
     )
-    listed, delisted = _lives(traits[:, 4:6], session_days)
-    late_sessions = _late_sessions(seed, sleeve.name, sessions) if dirt.late else ()
+    late_sessions = late_sessions_of(seed, sleeve.name, sessions) if dirt.late else ()
     return Market(
         first=calendar.ordinal(sessions[0]),
         asset_classes=asset_classes,
@@ -196,12 +185,16 @@ def simulate(
         low=lows,
         close=closes,
         volume=volumes,
-        fate=_fates(luck[session_days, :, 0], dirt, late_sessions),
+        fate=fates(luck[session_days, :, 0], dirt, late_sessions),
         variant=luck[session_days, :, 1],
         listed=listed,
         delisted=delisted,
+        payout=_payouts(
+            closes, delisted, terminal_share(seed, sleeve.name, count), is_crypto=is_crypto
+        ),
+        splits=splits,
         late_sessions=late_sessions,
-        closed_prints=_closed_prints(
+        closed_prints=closed_prints_of(
             luck[:, :, 0] < dirt.duplicated, session_days, start, listed, delisted
         ),
     )
@@ -209,31 +202,6 @@ def simulate(
 
 def _is_crypto(asset_classes: tuple[str, ...]) -> Truths:
     return np.array([asset_class == "crypto" for asset_class in asset_classes], dtype=np.bool_)
-
-
-def _stream(seed: int, owner: str, index: int, purpose: str) -> np.random.Generator:
-    """Return the counter-based stream of one purpose; its n-th number depends on nothing else."""
-    name = f"{seed}|{owner}|{index}|{purpose}".encode()
-    key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
-    return np.random.Generator(np.random.Philox(key=key))
-
-
-def _unit_t(stream: np.random.Generator, count: int) -> Floats:
-    """Return Student-t numbers with five degrees of freedom, scaled to unit variance."""
-    numbers: Floats = stream.standard_t(5, size=count)
-    return np.asarray(numbers * np.sqrt(3 / 5))
-
-
-def _daily_draws(seed: int, owner: str, count: int, days: int) -> tuple[Floats, Floats, Floats]:
-    """Return shocks (day, security), noise (day, security, 4) and luck (day, security, 2)."""
-    shocks = np.empty((count, days))
-    noise = np.empty((count, days, 4))
-    luck = np.empty((count, days, 2))
-    for index in range(count):
-        shocks[index] = _unit_t(_stream(seed, owner, index, "shocks"), days)
-        noise[index] = _stream(seed, owner, index, "noise").standard_normal((days, 4))
-        luck[index] = _stream(seed, owner, index, "luck").random((days, 2))
-    return shocks.swapaxes(0, 1), noise.swapaxes(0, 1), luck.swapaxes(0, 1)
 
 
 def _between(uniform: Floats, bounds: list[tuple[float, float]]) -> Floats:
@@ -252,15 +220,19 @@ def _bars(
     volatility: Floats,
     noise: Floats,
     first_price: Floats,
+    units: Floats,
     turnover: Floats,
     is_crypto: Truths,
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Turn returns into consistent open, high, low, close and volume, rounded to the tick."""
+    """Turn returns into consistent open, high, low, close and volume, rounded to the tick.
+
+    A unit of the market's start is quoted as the ``units`` that it has become by the session.
+    """
     path = np.cumsum(returns, axis=0)
-    close = first_price * np.exp(path)
+    close = first_price * np.exp(path) / units
     # The part of the return that happens overnight, where a market sleeps at all, plus noise.
     overnight = 0.3 * returns + 0.3 * volatility * noise[:, :, 0]
-    opening = first_price * np.exp(path - returns + np.where(is_crypto, 0.0, overnight))
+    opening = first_price * np.exp(path - returns + np.where(is_crypto, 0.0, overnight)) / units
     reach = 0.5 * volatility
     high = np.maximum(opening, close) * np.exp(reach * np.abs(noise[:, :, 1]))
     low = np.minimum(opening, close) * np.exp(-reach * np.abs(noise[:, :, 2]))
@@ -273,6 +245,13 @@ def _bars(
         to_tick(close, is_crypto),
         _where_crypto(is_crypto, volume, _significant, np.rint),
     )
+
+
+def _payouts(close: Floats, delisted: Integers, share: Floats, *, is_crypto: Truths) -> Floats:
+    """Return what holders get per unit, rounded to the tick; NaN for what is not delisted."""
+    gone = delisted < len(close)
+    last = close[np.where(gone, delisted - 1, 0), np.arange(len(delisted))]
+    return np.where(gone, to_tick(last * share, is_crypto), np.nan)
 
 
 def to_tick(price: Floats, is_crypto: Truths) -> Floats:
@@ -304,53 +283,3 @@ def _significant(number: Floats) -> Floats:
     scale = _POWERS_OF_TEN[np.clip(power, 0, 22)]
     inverse = _POWERS_OF_TEN[np.clip(-power, 0, 22)]
     return np.asarray(np.rint(number * scale / inverse) / scale * inverse)
-
-
-def _lives(traits: Floats, session_days: Integers) -> tuple[Integers, Integers]:
-    """Return rows of the first and the last bar: a quarter come later, three in ten leave."""
-    birth, life = traits[:, 0], traits[:, 1]
-    listing_day = np.where(birth < 0.75, 0, (birth - 0.75) * 4 * _LIVES_SPREAD)
-    listed = np.searchsorted(session_days, listing_day, side="left")
-    lifetime = 180 + life / 0.3 * _LIVES_SPREAD
-    delisting_day = np.where(life < 0.3, listing_day + lifetime, np.inf)
-    delisted = np.searchsorted(session_days, delisting_day, side="left")
-    end = len(session_days)
-    return np.where(listed < end, listed, NEVER), np.where(delisted < end, delisted, NEVER)
-
-
-def _late_sessions(seed: int, owner: str, sessions: list[date]) -> tuple[tuple[int, int], ...]:
-    """Return (row, stride) of one session a year: every stride-th security of it is late."""
-    days = np.array(sessions, dtype="datetime64[D]")
-    chosen = [
-        (
-            date(year, 2, 1)
-            + timedelta(days=int(_stream(seed, owner, year, "late session").integers(300))),
-            1 if year % 2 == 0 else 3,
-        )
-        for year in range(sessions[0].year + 1, sessions[-1].year + 1)
-    ]
-    rows = [(int(np.searchsorted(days, np.datetime64(day))), stride) for day, stride in chosen]
-    return tuple((row, stride) for row, stride in rows if row < len(sessions))
-
-
-def _fates(
-    luck: Floats, dirt: Dirt, late_sessions: tuple[tuple[int, int], ...]
-) -> npt.NDArray[np.int8]:
-    """Return the fate of every bar, late sessions included."""
-    fate = np.searchsorted(np.cumsum(dirt.rates), luck, side="right").astype(np.int8)
-    for row, stride in late_sessions:
-        fate[row, ::stride] = Fate.LATE
-    return fate
-
-
-def _closed_prints(
-    unlucky: Truths, session_days: Integers, start: date, listed: Integers, delisted: Integers
-) -> Integers:
-    """Return prints on closed days: they repeat the last bar, as a careless vendor does."""
-    day, security = np.nonzero(unlucky)
-    shown = np.searchsorted(session_days, day, side="right") - 1
-    closed = (shown >= 0) & (session_days[shown] != day)
-    trading = (shown >= listed[security]) & (shown < delisted[security])
-    keep = closed & trading
-    epoch_day = day + (start - date(1970, 1, 1)).days
-    return np.asarray(np.stack([epoch_day, shown, security], axis=1)[keep])

@@ -12,7 +12,8 @@ One row per event:
 ``duplicate``         the bar arrives twice
 ``closed_print``      a print on a day on which the exchange is closed
 ``listing``           the security's first session
-``delisting``         its last
+``delisting``         its first session without a bar
+``split``             its first session in new units; the announcement is the decisive row
 ===================== ============================================================================
 """
 
@@ -22,8 +23,11 @@ import numpy as np
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
-from quant_platform.sources.simulated import SimulatedSource, listing_of, session_days
-from quant_platform.sources.simulated_market import CORRECTION_DELAY, NEVER, Fate, Integers
+from quant_platform.sources.simulated import SimulatedSource, session_days
+from quant_platform.sources.simulated_dirt import CORRECTION_DELAY, Fate
+from quant_platform.sources.simulated_draws import Integers
+from quant_platform.sources.simulated_listings import listing_of
+from quant_platform.sources.simulated_lives import NEVER
 
 _DELAYS = {Fate.LATE: 1, Fate.CORRECTED: CORRECTION_DELAY}
 _EVENTS = {
@@ -89,6 +93,8 @@ def planted_events(source: SimulatedSource, calendar: SessionCalendar, sleeve: s
         security = np.flatnonzero(rows != NEVER)
         row = rows[security]
         events.append(planted(event, days[row], known[row], security))
+    splits = market.splits
+    events.append(planted("split", days[splits.ex], known[splits.announced], splits.security))
     day, _, security = market.closed_prints.T
     knowledge = source.closed_print_publications(calendar, market)[1]
     events.append(planted("closed_print", day, knowledge, security))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quant_platform import __version__
 from quant_platform.cli.sql import SHOWN_ROWS
 from quant_platform.errors import LakeError
 from quant_platform.lakehouse.lake import Lake
@@ -60,6 +62,7 @@ def test_a_query_without_rows_prints_nothing_as_json(folder: Path) -> None:
         ("'nan'::double", None),
         ("'-inf'::double", None),
         ("['nan'::double, 1]", [None, 1.0]),
+        ("interval 1 day", "1 day"),
     ],
 )
 def test_values_of_every_kind_are_json(folder: Path, expression: str, value: Any) -> None:
@@ -101,18 +104,60 @@ def test_brackets_in_values_and_names_are_shown_as_they_are(folder: Path, text: 
 def test_long_answers_are_cut_and_say_so(folder: Path) -> None:
     many = f"select range as n from range({SHOWN_ROWS + 7})"
     cut = quant(folder, "sql", many)
-    assert f"{SHOWN_ROWS} of {SHOWN_ROWS + 7} rows" in cut.out
-    assert "rows" not in quant(folder, "sql", many, "--limit", "0").out
-    assert len(rows(folder, many)) == SHOWN_ROWS
-    assert len(rows(folder, many, "--limit", "3")) == 3
-    assert len(rows(folder, many, "--limit", "0")) == SHOWN_ROWS + 7
+    assert f"{SHOWN_ROWS} of {SHOWN_ROWS + 7} rows" in cut.err
+    assert quant(folder, "sql", many, "--limit", "0").err == ""
+    assert len(rows(folder, many)) == len(rows(folder, many, "--limit", "0")) == SHOWN_ROWS + 7
+    few = quant(folder, "sql", many, "--json", "--limit", "3")
+    assert len(few.lines()) == 3
+    assert f"3 of {SHOWN_ROWS + 7} rows" in few.err
     assert quant(folder, "sql", many, "--limit", "-1").code == 2
 
 
-@pytest.mark.parametrize("query", ["select 1 as a, 2 as a", "select interval 1 day", "selec 1"])
+@pytest.mark.parametrize("query", ["select 1 as a, 2 as a", "selec 1"])
 def test_what_cannot_be_answered_is_one_sentence(folder: Path, query: str) -> None:
     answer = quant(folder, "sql", query)
     assert answer.code == LakeError.exit_code
     assert answer.err.startswith("LakeError: the query cannot be run")
     assert len(answer.err.strip().splitlines()) == 1
     assert answer.out == ""
+
+
+def test_a_query_writes_no_file(folder: Path, tmp_path: Path) -> None:
+    answer = quant(folder, "sql", f"copy (select 1) to '{tmp_path / 'written.csv'}'")
+    assert answer.code == LakeError.exit_code
+    assert "COPY is no question" in answer.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_wide_answers_are_whole_where_no_terminal_cuts_them(folder: Path) -> None:
+    names = [f"a_column_with_a_long_name_{number}" for number in range(40)]
+    selected = ", ".join(f"'{name} of text' as {name}" for name in names)
+    answer = quant(folder, "sql", f"select {selected}")
+    for name in names:
+        assert answer.out.count(f" {name} ") == 2
+    assert "…" not in answer.out
+
+
+def test_partitions_that_are_gone_or_damaged_are_told(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "project")
+    layout = Lake.open(tmp_path / "project" / "lakehouse").layout("instruments/bars")
+    first, second = layout.files()[:2]
+    first.unlink()
+    query = "select count(*) as n from instruments.bars"
+    answer = quant(tmp_path / "project", "sql", query, "--json")
+    assert answer.code == 0
+    assert "'instruments/bars' is not whole: the files of 2022-01-03 are gone" in answer.err
+    assert len(answer.err.splitlines()) == 1
+    content = bytearray(second.read_bytes())
+    content[len(content) // 3] ^= 1
+    second.write_bytes(content)
+    answer = quant(tmp_path / "project", "sql", query, "--json")
+    assert answer.code == LakeError.exit_code
+    assert answer.out == ""
+    assert f"{second} is damaged" in answer.err.splitlines()[-1]
+    assert "'quant doctor --deep'" in answer.err
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    answer = quant(tmp_path, "--version")
+    assert (answer.code, answer.out) == (0, f"quant_platform {__version__}\n")

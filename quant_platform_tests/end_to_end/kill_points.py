@@ -25,6 +25,8 @@ from quant_platform_tests.small_project import SmallProject
 
 TREND = "instruments/features_trend"
 BARS = "instruments/bars"
+TABLES = (TREND, "instruments/features_state")
+"""Tables that are made, with all that they read."""
 
 
 def die() -> NoReturn:
@@ -165,7 +167,10 @@ def fill(
 ) -> None:
     """Make every session of the stocks anew, in a process of its own, up to a point."""
     project = SmallProject.create(
-        folder, sources={"instruments": PublishedSource({"instruments": rows})}, **changes
+        folder,
+        sources={"instruments": PublishedSource({"instruments": rows})},
+        tables=TABLES,
+        **changes,
     )
     if point is not None:
         point()

@@ -28,6 +28,12 @@ from quant_platform.lakehouse.health import examine
 from quant_platform_tests.small_project import SmallProject
 
 FIRST = date(2022, 1, 3)
+TABLES = tuple(
+    f"{sleeve}/{kind}"
+    for sleeve in ("crypto", "instruments")
+    for kind in ("features_trend", "features_state")
+)
+"""Tables that are made, with all that they read: two jobs, data from outside, carried states."""
 Hashes = dict[str, dict[str, str]]
 
 
@@ -105,20 +111,20 @@ class KilledRuns:
 
 def _fill(folder: Path, last: date, chunk: int) -> None:
     """Fill a project, as ``quant backfill`` does."""
-    project = SmallProject.create(folder)
+    project = SmallProject.create(folder, tables=TABLES)
     project.fill(FIRST, last, chunk=chunk)
     project.close()
 
 
 def _fill_and_hash(folder: Path, last: date, chunk: int, told: Path) -> None:
-    project = SmallProject.create(folder)
+    project = SmallProject.create(folder, tables=TABLES)
     project.fill(FIRST, last, chunk=chunk)
     told.write_text(json.dumps(_hashes(project)))
     project.close()
 
 
 def _fill_and_examine(folder: Path, last: date, chunk: int, told: Path, expected: Hashes) -> None:
-    project = SmallProject.create(folder)
+    project = SmallProject.create(folder, tables=TABLES)
     project.fill(FIRST, last, chunk=chunk)
     told.write_text(json.dumps(list(problems(project, expected))))
     project.close()

@@ -14,11 +14,18 @@ SYMBOLS = {"QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": "8"}
 
 
 def lay_out(folder: Path, *, sleeves: tuple[str, ...] = ("instruments",)) -> None:
-    """Copy the shipped settings and instance into a folder, with only the named sleeves."""
-    shutil.copytree(REPOSITORY / "assets_config", folder / "assets_config")
-    for file in (folder / "assets_config" / "sleeves").glob("*.yaml"):
-        if file.stem not in sleeves:
-            file.unlink()
+    """Copy the shipped settings and instance into a folder, with only the named sleeves.
+
+    What stands on all of them (regime, meta, account) is left out when one of them is.
+    """
+    config = folder / "assets_config"
+    shutil.copytree(REPOSITORY / "assets_config", config)
+    left_out = [file for file in (config / "sleeves").glob("*.yaml") if file.stem not in sleeves]
+    if left_out:
+        left_out += [*(config / "meta").glob("*.yaml"), *config.glob("execution.yaml")]
+        left_out += config.glob("regimes.yaml")
+    for file in left_out:
+        file.unlink()
     (folder / "dagster_home").mkdir()
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", folder / "dagster_home")
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar, build_calendar, calendar_horizon
 from quant_platform.sources import (
+    ACTION_SCHEMA,
     BAR_SCHEMA,
     SECURITY_SCHEMA,
     Dirt,
@@ -58,6 +59,11 @@ class PublishedSource:
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
         return pl.DataFrame(schema=SECURITY_SCHEMA)
+
+    def actions(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return pl.DataFrame(schema=ACTION_SCHEMA)
 
 
 def clean_rows(last: date) -> pl.DataFrame:

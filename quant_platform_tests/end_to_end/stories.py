@@ -10,6 +10,7 @@ from quant_platform.errors import QuantError
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.orchestration.io import LakeIOManager
 from quant_platform.orchestration.making import make_range, missing_error
+from quant_platform.orchestration.stage import calls
 from quant_platform_tests.small_project import SmallProject
 
 Story = dict[date, tuple[Any, ...]]
@@ -42,7 +43,7 @@ def attempt(
 
 
 def make_directly(project: SmallProject, table: str, sessions: Sequence[date]) -> None:
-    """Make a range of one table, read and stored as in a run, without Dagster's loop around it.
+    """Make a range of one call, read and stored as in a run, without Dagster's loop around it.
 
     Raises
     ------
@@ -53,8 +54,9 @@ def make_directly(project: SmallProject, table: str, sessions: Sequence[date]) -
     io = LakeIOManager(project.lake, {known.table: known for known in project.graph.stages})
     wanted = stage.range_of(list(sessions))
     frames = {name: io.read(window, wanted) for name, window in stage.windows.items()}
-    made = make_range(stage, project.lake, frames, wanted, "direct")
-    io.store(made)
+    together = next(made for made in calls(project.graph.stages) if stage in made)
+    for made in make_range(together, project.lake, frames, wanted, "direct"):
+        io.store(made)
     if made.missing:
         raise missing_error(stage, made.missing)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quant_platform_tests.end_to_end.killed_runs import FIRST, Hashes, KilledRuns, problems
+from quant_platform_tests.end_to_end.killed_runs import FIRST, TABLES, Hashes, KilledRuns, problems
 from quant_platform_tests.small_project import SmallProject
 
 LAST = date(2022, 2, 4)
@@ -26,7 +26,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KilledRuns,
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("seed", range(POINTS))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, POINTS))]
+)
 def test_a_killed_range_run_is_completed_by_the_next(
     runs: tuple[KilledRuns, Hashes, float], seed: int
 ) -> None:
@@ -38,7 +40,7 @@ def test_a_killed_range_run_is_completed_by_the_next(
 
 
 def test_the_examination_sees_what_a_crash_could_leave(tmp_path: Path) -> None:
-    project = SmallProject.create(tmp_path)
+    project = SmallProject.create(tmp_path, tables=TABLES)
     project.fill(FIRST, date(2022, 1, 14))
     hashes = {t: {str(d): h for d, h in project.hashes(t).items()} for t in project.lake.tables()}
     assert list(problems(project, hashes)) == []

@@ -62,7 +62,7 @@ def test_ctrl_c_stops_cleanly_and_a_rerun_completes(
         assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.CANCELED]
 
     assert invoke([*BACKFILL, "--json"]) == 0
-    undisturbed = SmallProject.create(tmp_path / "undisturbed")
+    undisturbed = SmallProject.create(tmp_path / "undisturbed", tables=TABLES)
     undisturbed.fill(FIRST, LAST, jobs=["us_daily"])
     for table in TABLES:
         made = {day: entry.content_hash for day, entry in lake.entries(table).items()}

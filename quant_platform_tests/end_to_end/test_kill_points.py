@@ -17,7 +17,7 @@ from quant_platform.lakehouse.content import frame_hash, partition_hashes
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.store import read_footer
 from quant_platform_tests.end_to_end import kill_points
-from quant_platform_tests.end_to_end.kill_points import BARS, POINTS, TREND, fill
+from quant_platform_tests.end_to_end.kill_points import BARS, POINTS, TABLES, TREND, fill
 from quant_platform_tests.end_to_end.killed_runs import Hashes, problems
 from quant_platform_tests.end_to_end.published import (
     FIRST,
@@ -105,7 +105,14 @@ def torn_files(root: Path) -> list[Path]:
     return torn
 
 
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
+@pytest.mark.parametrize(
+    "point",
+    [
+        *POINTS[::3],
+        *(pytest.param(p, marks=pytest.mark.slow) for p in POINTS if p not in POINTS[::3]),
+    ],
+    ids=lambda point: point.__name__,
+)
 def test_the_next_run_completes_what_was_interrupted(
     lakes: tuple[Path, Hashes, Hashes],
     processes: ForkServerContext,
@@ -117,7 +124,7 @@ def test_the_next_run_completes_what_was_interrupted(
     shutil.copytree(old, folder)
     run(processes, folder, new_rows(), point)
     assert torn_files(folder / "lake") == []
-    project = SmallProject.create(folder, sources=published(new_rows()))
+    project = SmallProject.create(folder, sources=published(new_rows()), tables=TABLES)
     project.fill(FIRST, LAST, jobs=["us_daily"], force=True)
     assert list(problems(project, expected)) == []
     assert torn_files(project.lake.root) == []
@@ -134,7 +141,7 @@ def killed_at(
     """Open a project whose run was killed at a point, before anything mended it."""
     shutil.copytree(lakes[0], folder)
     run(processes, folder, new_rows(), point)
-    return SmallProject.create(folder, sources=published(new_rows()))
+    return SmallProject.create(folder, sources=published(new_rows()), tables=TABLES)
 
 
 def test_a_renamed_partition_is_recovered_from_its_footer(
@@ -219,7 +226,7 @@ def test_a_closure_is_withdrawn_in_the_end(
     lake = Lake.open(folder / "lake")
     assert lake.entries(BARS)[DAY[4]].verdict == "passed"
     assert not lake.layout(BARS).part(DAY[4]).exists()
-    project = SmallProject.create(folder, sources=published(rows), **declared)
+    project = SmallProject.create(folder, sources=published(rows), tables=TABLES, **declared)
     project.fill(FIRST, LAST, jobs=["us_daily"])
     for table in before:
         assert lake.entries(table)[DAY[4]].verdict == "blocked"

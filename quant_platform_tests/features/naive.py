@@ -163,3 +163,34 @@ def state_row(bars: Closes, session: date, forget_after: int) -> dict[str, Any] 
 def frame_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Rows in the columns of the bars contract."""
     return bars_frame(rows)
+
+
+def units(actions: Sequence[Mapping[str, Any]], session: date, after: date) -> float:
+    """Units at a session of one unit held at an earlier one, by the splits known by then."""
+    latest: dict[date, float] = {}
+    for row in sorted(actions, key=lambda row: row["known_at"]):
+        if row["knowledge_session"] <= session and after < row["session"] <= session:
+            latest[row["session"]] = row["value"]
+    return math.prod(latest.values())
+
+
+def in_units_of(session: date, bars: Closes, splits: Sequence[Mapping[str, Any]]) -> Closes:
+    """Put the bars of one security into the units of a session."""
+    scaled = {}
+    for day, row in bars.items():
+        factor = units(splits, session, day)
+        prices = {name: row[name] / factor for name in ("open", "high", "low", "close")}
+        scaled[day] = dict(row) | prices | {"volume": row["volume"] * factor}
+    return scaled
+
+
+def split_raw(
+    rows: Sequence[Mapping[str, Any]], ratios: Mapping[date, float]
+) -> list[dict[str, Any]]:
+    """Quote bars in the units that splits make of them: raw, as a source has them."""
+    quoted = []
+    for row in rows:
+        made = math.prod(ratio for ex, ratio in ratios.items() if ex <= row["session"])
+        prices = {name: row[name] / made for name in ("open", "high", "low", "close")}
+        quoted.append(dict(row) | prices | {"volume": row["volume"] * made})
+    return quoted

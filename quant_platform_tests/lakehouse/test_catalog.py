@@ -86,7 +86,7 @@ def test_a_view_holds_what_a_scan_reads(lake: Lake) -> None:
         found = query_catalog(lake, f"select * from {table.replace('/', '.')}")
         assert found.columns == list(contract.columns)
         scanned = lake.scan(table).collect()
-        same = found.cast(dict(scanned.schema)).sort(contract.key)
+        same = found.cast(scanned.schema).sort(contract.key)
         assert same.equals(scanned.sort(contract.key))
 
 
@@ -336,7 +336,6 @@ def test_another_process_may_ask_while_the_catalog_is_rebuilt(lake: Lake) -> Non
         ("selekt 1", "selekt"),
         ("select clos from instruments.bars", "clos"),
         ("select 1 as a, 2 as a", "more than once"),
-        ("select interval 1 day", "interval"),
         ("select 1/0 from", "syntax error"),
     ],
 )
@@ -346,23 +345,120 @@ def test_a_query_that_cannot_be_run_is_a_sentence(lake: Lake, query: str, said: 
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("query", ["-- a comment", ";", "set threads = 1"])
+@pytest.mark.parametrize("query", ["-- a comment", ";"])
 def test_a_statement_without_a_result_gives_no_rows(lake: Lake, query: str) -> None:
     assert query_catalog(lake, query).height == 0
 
 
-def test_a_damaged_partition_is_a_sentence(lake: Lake) -> None:
+def spoil(path: Path, how: str) -> None:
+    """Damage a file: cut it short, or turn one bit of it and leave its size."""
+    content = bytearray(path.read_bytes())
+    content[10] ^= 4
+    path.write_bytes(b"not parquet" if how == "cut" else content)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+def test_a_damaged_partition_is_a_sentence_and_no_number(lake: Lake, how: str) -> None:
     refresh_catalog(lake)
-    lake.layout(TREND_TABLE).part(DAYS[2]).write_bytes(b"not parquet")
-    with pytest.raises(LakeError, match="the query cannot be run"):
-        query_catalog(lake, "select sum(close) from instruments.features_trend")
-    (lake.root / CATALOG).unlink()
+    path = lake.layout(TREND_TABLE).part(DAYS[2])
+    spoil(path, how)
+    for view in ("instruments.features_trend", '"instruments" . "features_trend_latest"'):
+        with pytest.raises(LakeError) as told:
+            query_catalog(lake, f"select sum(close) from {view}")
+        assert str(path) in str(told.value)
+        assert "'quant doctor --deep'" in str(told.value)
+        assert "'quant sql'" not in str(told.value)
+    # What does not read it is not disturbed.
     assert ask(lake, "select count(*) from instruments.bars") == [(7,)]
-    lake.layout(TREND_TABLE).part(DAYS[0]).write_bytes(b"not parquet")
-    (lake.root / CATALOG).unlink()
-    with pytest.raises(LakeError, match="cannot be built"):
+
+
+def test_a_catalog_that_cannot_be_built_names_the_damaged_file(lake: Lake) -> None:
+    path = lake.layout(TREND_TABLE).part(DAYS[0])
+    path.write_bytes(b"not parquet")
+    with pytest.raises(LakeError, match="cannot be built") as told:
         refresh_catalog(lake)
+    assert str(path) in str(told.value)
+    assert "'quant doctor --deep'" in str(told.value)
     assert not list(lake.root.glob(f"*{CATALOG}*"))
+
+
+def test_a_file_that_no_log_names_and_nobody_can_read_is_a_sentence(lake: Lake) -> None:
+    refresh_catalog(lake)
+    stray = lake.layout(TREND_TABLE).part(SESSIONS[9])
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"not parquet")
+    with pytest.raises(LakeError, match="a file that cannot be read") as told:
+        query_catalog(lake, "select sum(close) from instruments.features_trend")
+    assert str(stray) in str(told.value)
+    assert "'quant doctor --deep'" in str(told.value)
+
+
+def test_what_is_gone_is_told_and_only_where_it_is_missed(lake: Lake) -> None:
+    for day in DAYS[1:3]:
+        lake.layout(TREND_TABLE).part(day).unlink()
+    told: list[str] = []
+    query = "select count(*) as n from instruments.features_trend"
+    assert query_catalog(lake, query, told.append).item() == 3
+    (sentence,) = told
+    assert f"'{TREND_TABLE}' is not whole" in sentence
+    assert f"{DAYS[1]} and 1 more are gone" in sentence
+    query_catalog(lake, "select count(*) from instruments.bars", told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy (select 1) to '{path}'",
+        "select 1; copy (select 1) to '{path}'",
+        "explain analyze copy (select 1) to '{path}'",
+        "explain /* select */ analyze copy (select 1) to '{path}'",
+        "attach '{path}'",
+        "pragma enable_profiling; pragma profiling_output = '{path}'; select 1",
+        "set threads = 1",
+    ],
+)
+def test_a_statement_that_is_no_question_is_refused(
+    lake: Lake, tmp_path: Path, statement: str
+) -> None:
+    written = tmp_path / "written"
+    with pytest.raises(LakeError, match="is no question"):
+        query_catalog(lake, statement.format(path=written))
+    assert not written.exists()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "describe instruments.bars",
+        "show tables",
+        "from instruments.bars",
+        "with a as (select 1) select * from a",
+        "values (1)",
+        "summarize instruments.bars",
+        "explain select 1",
+        "EXPLAIN ANALYZE select 1",
+        "pivot instruments.bars on security_id using max(close) group by session",
+        "select 1; select 2",
+    ],
+)
+def test_questions_of_every_form_are_answered(lake: Lake, question: str) -> None:
+    assert query_catalog(lake, question).width
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("interval 1 day", "1 day"),
+        ("[interval 1 day]", "[1 day]"),
+        ("union_value(number := 2)", "2"),
+        ("'101'::bit", "101"),
+    ],
+)
+def test_types_that_polars_has_not_come_as_text(lake: Lake, expression: str, text: str) -> None:
+    found = query_catalog(lake, f'select {expression} as "a ""b""", 1 as c')
+    assert found.rows() == [(text, 1)]
+    assert found.columns == ['a "b"', "c"]
 
 
 def test_an_empty_lake_has_no_views(tmp_path: Path) -> None:

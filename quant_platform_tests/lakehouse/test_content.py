@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,7 +18,7 @@ from quant_platform.lakehouse.content import frame_hash, partition_hashes, sorte
 FIRST = date(2024, 1, 1)
 EPOCH = datetime(1990, 1, 1, tzinfo=UTC)
 COLOURS = ["red", "green", "blue"]
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "session": pl.Date,
     "symbol": pl.String,
     "flag": pl.Boolean,
@@ -31,6 +32,8 @@ SCHEMA = {
     "group": pl.Categorical,
     "path": pl.List(pl.Float64),
     "words": pl.List(pl.List(pl.String)),
+    "pair": pl.Struct({"text": pl.String, "price": pl.Float64}),
+    "parts": pl.List(pl.Struct({"sleeve": pl.String, "weights": pl.List(pl.Float64)})),
 }
 
 floats = st.floats() | st.sampled_from([0.0, -0.0, float("nan"), float("inf")])
@@ -41,7 +44,7 @@ def maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.none() | strategy
 
 
-VALUES = {
+VALUES: dict[str, st.SearchStrategy[Any]] = {
     "flag": maybe(st.booleans()),
     "small": maybe(st.integers(-128, 127)),
     "count": maybe(st.integers(0, 2**64 - 1)),
@@ -56,6 +59,13 @@ VALUES = {
     "path": maybe(st.lists(maybe(floats), max_size=2)),
     "words": maybe(st.lists(maybe(st.lists(maybe(texts), max_size=2)), max_size=2)),
 }
+VALUES["pair"] = maybe(st.fixed_dictionaries({"text": maybe(texts), "price": maybe(floats)}))
+VALUES["parts"] = maybe(
+    st.lists(
+        maybe(st.fixed_dictionaries({"sleeve": maybe(texts), "weights": VALUES["path"]})),
+        max_size=2,
+    )
+)
 keys = st.tuples(st.integers(0, 2).map(lambda day: FIRST + timedelta(day)), texts)
 
 
@@ -111,6 +121,8 @@ def _exact(value: object) -> object:
         return "nan" if value != value else struct.pack("<d", value)  # noqa: PLR0124
     if isinstance(value, list):
         return [_exact(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _exact(item) for name, item in value.items()}
     return value
 
 
@@ -199,6 +211,57 @@ def test_values_do_not_run_into_each_other() -> None:
     assert len(set(hashes)) == len(hashes)
 
 
+PART = pl.Struct({"sleeve": pl.String, "weight": pl.Float64})
+
+
+def test_structs_are_their_fields_by_name() -> None:
+    turned = pl.Struct({"weight": pl.Float64, "sleeve": pl.String})
+    part = {"sleeve": "etfs", "weight": 0.5}
+    assert one(PART, part) == one(turned, part)
+    assert one(pl.List(PART), [part]) == one(pl.List(turned), [part])
+
+
+def test_structs_do_not_run_into_each_other() -> None:
+    a, b = {"sleeve": "a", "weight": 0.25}, {"sleeve": "b", "weight": 0.75}
+    swapped = [{"sleeve": "a", "weight": 0.75}, {"sleeve": "b", "weight": 0.25}]
+    nothing = {"sleeve": None, "weight": None}
+    hashes = [
+        one(PART, a, b),
+        one(PART, *swapped),
+        one(PART, nothing, b),
+        one(PART, None, b),
+        one(pl.List(PART), [a, b], []),
+        one(pl.List(PART), swapped, []),
+        one(pl.List(PART), [a], [b]),
+        one(pl.List(PART), [a, b], None),
+        one(pl.List(PART), [a, b], [None]),
+        one(pl.List(PART), [a, b], [nothing]),
+        one(pl.Struct({"sleeve": pl.String, "weights": pl.Float64}), None, None),
+        one(pl.Struct({"sleeve": pl.String, "weight": pl.Float32}), None, None),
+        one(pl.Struct({"a": pl.Struct({"b": pl.Int64}), "c": pl.Int64}), None),
+        one(pl.Struct({"a": pl.Struct({"b": pl.Int64, "c": pl.Int64})}), None),
+        # Names that look like the header's own words.
+        one(pl.Struct({"a": pl.Int64, "b": pl.Int64}), None),
+        one(pl.Struct({"a=i64,1:b": pl.Int64}), None),
+    ]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_what_lies_under_a_null_struct_does_not_count() -> None:
+    full = pl.DataFrame(
+        {
+            "k": [1, 2],
+            "x": [{"a": 7.5, "b": [{"c": "hidden"}]}, {"a": 1.0, "b": [{"c": "seen"}]}],
+            "show": [False, True],
+        }
+    )
+    masked = full.with_columns(x=pl.when("show").then("x"))
+    plain = full.with_columns(x=pl.Series([None, full["x"][1]], dtype=full.schema["x"]))
+    assert masked["x"].null_count() == 1
+    assert frame_hash(masked, ["k"]) == frame_hash(plain, ["k"])
+    assert frame_hash(masked, ["k"]) != frame_hash(full, ["k"])
+
+
 def test_declared_categories_do_not_count() -> None:
     values = ["red", "blue", "green"]
     frames_ = [
@@ -240,11 +303,11 @@ def test_the_hash_of_a_known_frame_never_moves() -> None:
         pl.DataFrame({"k": [0.0, -0.0]}),
         pl.DataFrame({"j": [1]}),
         pl.DataFrame({"k": [1], "x": [None]}),
-        pl.DataFrame({"k": [1], "x": [{"a": 1}]}),
-        pl.DataFrame({"k": [1], "x": [[{"a": 1}]]}),
+        pl.DataFrame({"k": [1], "x": [{"a": None}]}),
+        pl.DataFrame({"k": [1], "x": [[{"a": None}]]}),
         pl.DataFrame({"k": [1], "x": pl.Series([object()], dtype=pl.Object)}),
     ],
-    ids=["twins", "null twins", "zero twins", "no key", "untyped", "struct", "in list", "object"],
+    ids=["twins", "null twins", "zero twins", "no key", "untyped", "in struct", "below", "object"],
 )
 def test_what_has_no_single_content_is_refused(frame: pl.DataFrame) -> None:
     with pytest.raises(ContractError):

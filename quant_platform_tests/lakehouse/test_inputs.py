@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from quant_platform.calendars import build_calendar
 from quant_platform.lakehouse.inputs import Readiness, input_hashes, readiness
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform_tests.lakehouse.small_lake import (
     CALENDAR,
     HISTORY,
@@ -79,8 +79,24 @@ def test_a_blocked_session_blocks_those_that_need_it(tmp_path: Path) -> None:
     sentence = INPUT + " of {} is blocked"
     later = dict.fromkeys(DAYS[9:12], sentence.format(DAYS[9]))
     assert found.blocked == {DAYS[4]: sentence.format(DAYS[1])} | later
-    optional = {"rows": Window(INPUT, 3, required=False)}
-    assert readiness(lake, optional, RANGE).blocked == found.blocked
+    for tolerant in (
+        {"rows": Window(INPUT, 3, required=False)},
+        {"rows": Window(INPUT, 3, withdraws=False)},
+    ):
+        assert readiness(lake, tolerant, RANGE) == Readiness({}, {})
+
+
+def test_an_input_that_does_not_withdraw_is_needed_all_the_same(tmp_path: Path) -> None:
+    states: dict[date, State] = dict.fromkeys(DAYS, "there")
+    lake = filled(open_lake(tmp_path), INPUT, states | {DAYS[6]: "absent", DAYS[8]: "blocked"})
+    tolerant = {"rows": Window(INPUT, 1, withdraws=False)}
+    found = readiness(lake, tolerant, RANGE)
+    assert found == Readiness(dict.fromkeys(DAYS[6:8], f"{INPUT} has no {DAYS[6]}"), {})
+    # What the session holds still tells its readers from those of a session that is not blocked.
+    before = input_hashes(lake, tolerant, RANGE)
+    write(lake, INPUT, trend_frame([DAYS[8]]))
+    after = input_hashes(lake, tolerant, RANGE)
+    assert [day for day in RANGE.sessions if before[day] != after[day]] == DAYS[8:10]
 
 
 def test_a_carried_state_skips_no_session(tmp_path: Path) -> None:
@@ -187,12 +203,59 @@ def test_fresh_content_of_the_table_itself_goes_before_the_stored_one(tmp_path: 
     lake = whole(tmp_path)
     stored = input_hashes(lake, CARRIED, RANGE)
     fresh = {day: lake.provenance(OWN, day).content_hash for day in RANGE.sessions}
-    assert input_hashes(lake, CARRIED, RANGE, fresh) == stored
-    changed = input_hashes(lake, CARRIED, RANGE, fresh | {DAYS[6]: "other"})
+    assert input_hashes(lake, CARRIED, RANGE, {OWN: fresh}) == stored
+    changed = input_hashes(lake, CARRIED, RANGE, {OWN: fresh | {DAYS[6]: "other"}})
     assert [day for day in RANGE.sessions if changed[day] != stored[day]] == DAYS[7:9]
-    blocked = input_hashes(lake, CARRIED, RANGE, fresh | {DAYS[6]: "blocked"})
+    blocked = input_hashes(lake, CARRIED, RANGE, {OWN: fresh | {DAYS[6]: "blocked"}})
     write(lake, OWN, trend_frame([DAYS[6]]), verdicts={DAYS[6]: "blocked"})
     assert input_hashes(lake, CARRIED, RANGE) == blocked
+
+
+ALL = {"rows": Window(INPUT, ALL_HISTORY)}
+
+
+@pytest.mark.parametrize("range_", [RANGE, span(DAYS[0], DAYS[15]), span(DAYS[15], DAYS[15])])
+def test_all_of_history_hashes_in_a_range_as_in_single_days(
+    tmp_path: Path, range_: SessionRange
+) -> None:
+    lake = whole(tmp_path)
+    ranged = input_hashes(lake, ALL, range_)
+    assert ranged == {day: input_hashes(lake, ALL, span(day, day))[day] for day in range_.sessions}
+    assert len(set(ranged.values())) == len(ranged)
+
+
+@pytest.mark.parametrize("position", [0, 3, 4, 9, 11, 12])
+def test_a_change_of_history_changes_every_later_hash_and_none_before(
+    tmp_path: Path, position: int
+) -> None:
+    lake = whole(tmp_path)
+    before = input_hashes(lake, ALL, RANGE)
+    write(lake, INPUT, trend_frame([DAYS[position]], close=77.0))
+    after = input_hashes(lake, ALL, RANGE)
+    changed = [day for day in RANGE.sessions if before[day] != after[day]]
+    assert changed == [day for day in RANGE.sessions if day >= DAYS[position]]
+
+
+def test_a_session_that_decides_hashes_otherwise(tmp_path: Path) -> None:
+    lake = whole(tmp_path)
+    before = input_hashes(lake, PLAIN, RANGE)
+    after = input_hashes(lake, PLAIN, RANGE, grid=[DAYS[1], DAYS[6], DAYS[14]])
+    assert [day for day in RANGE.sessions if before[day] != after[day]] == [DAYS[6]]
+    alone = input_hashes(lake, PLAIN, span(DAYS[6], DAYS[6]), grid=[DAYS[6]])
+    assert alone == {DAYS[6]: after[DAYS[6]]}
+
+
+def test_an_input_that_begins_later_is_asked_for_from_then_on(tmp_path: Path) -> None:
+    begins = DAYS[6]
+    lake = filled(open_lake(tmp_path), INPUT, dict.fromkeys(DAYS[6:], "there"))
+    late = {"rows": Window(INPUT, 3, begins=begins)}
+    assert readiness(lake, late, RANGE) == Readiness({}, {})
+    assert list(readiness(lake, PLAIN, RANGE).missing) == DAYS[4:9]
+    own = CARRIED | {"state": Window(OWN, 2, own=True, begins=begins)}
+    active = span(DAYS[6], DAYS[11])
+    assert readiness(lake, {**own, **late}, active) == Readiness({}, {})
+    later = readiness(lake, {**own, **late}, span(DAYS[7], DAYS[8]))
+    assert later.missing[DAYS[7]] == f"{OWN} has no {DAYS[6]}"
 
 
 def test_the_name_of_an_input_is_part_of_the_hash(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,97 @@ def test_rejected_rows_are_read_by_the_session_that_rejected_them(tmp_path: Path
     assert (rows.collect()["knowledge_session"].to_list(), age) == ([DAYS[2]], 2)
 
 
+# -- tables without a session ----------------------------------------------------------------------
+
+LISTINGS_TABLE = "instruments/securities"
+
+
+def listing(security: str, known_at: datetime, name: str, gone: date | None = None) -> Any:
+    """One published description; the first session holds what was known before it."""
+    return {
+        "knowledge_session": max(CALENDAR.knowledge_session(known_at), DAYS[0]),
+        "security_id": security,
+        "known_at": known_at,
+        "known_at_basis": "assumed",
+        "symbol": f"NYSE:{security.upper()}",
+        "name": name,
+        "exchange": "NYSE",
+        "asset_class": "stock",
+        "sector": None,
+        "category": None,
+        "listed_on": date(2019, 5, 1),
+        "delisted_on": gone,
+    }
+
+
+LISTINGS = [
+    listing("a", CALENDAR.close(date(2019, 5, 1)), "old"),
+    listing("a", CALENDAR.cutoff(DAYS[2]), "renamed"),
+    listing("a", CALENDAR.cutoff(DAYS[4]) + timedelta(microseconds=1), "gone", DAYS[5]),
+    listing("b", CALENDAR.close(DAYS[3]), "young"),
+]
+
+
+@pytest.fixture(scope="module")
+def listings(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = open_lake(tmp_path_factory.mktemp("listings"))
+    contract = CONTRACTS["securities"]
+    schema = {name: column.dtype for name, column in contract.columns.items()}
+    frame = contract.validate(LISTINGS_TABLE, pl.DataFrame(LISTINGS, schema=schema))
+    write(lake, LISTINGS_TABLE, frame, DAYS)
+    write(lake, f"quarantine/{LISTINGS_TABLE}", CONTRACTS["quarantine"].empty(), DAYS)
+    return lake
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [
+        (0, {"a": ("old", None)}),
+        (1, {"a": ("old", None)}),
+        (2, {"a": ("renamed", None)}),
+        (3, {"a": ("renamed", None), "b": ("young", None)}),
+        (4, {"a": ("renamed", None), "b": ("young", None)}),
+        (5, {"a": ("gone", DAYS[5]), "b": ("young", None)}),
+        (7, {"a": ("gone", DAYS[5]), "b": ("young", None)}),
+    ],
+)
+def test_of_each_security_the_last_description_known_at_the_cutoff_wins(
+    listings: Lake, position: int, expected: dict[str, tuple[str, date | None]]
+) -> None:
+    whole = listings.as_of(LISTINGS_TABLE, DAYS[position])
+    newest, age = listings.latest(LISTINGS_TABLE, DAYS[position])
+    for frame in (whole.collect(), newest.collect()):
+        rows = {row["security_id"]: (row["name"], row["delisted_on"]) for row in frame.to_dicts()}
+        assert rows == expected
+        assert frame.height == len(expected)
+    assert age == 0
+
+
+def test_descriptions_are_counted_by_the_session_in_which_they_became_known(
+    listings: Lake,
+) -> None:
+    names = {
+        lookback: listings.as_of(LISTINGS_TABLE, DAYS[5], lookback=lookback).collect()["name"]
+        for lookback in (0, 2, 3, 5)
+    }
+    assert {lookback: found.to_list() for lookback, found in names.items()} == {
+        0: ["gone"],
+        2: ["gone", "young"],
+        3: ["gone", "young"],
+        5: ["gone", "young"],
+    }
+    single = listings.as_of(LISTINGS_TABLE, DAYS[5], sessions=[DAYS[2], DAYS[3]]).collect()
+    assert single["name"].to_list() == ["renamed", "young"]
+    with pytest.raises(LookAheadError):
+        listings.as_of(LISTINGS_TABLE, DAYS[2], sessions=[DAYS[5]])
+
+
+def test_nothing_rejected_is_an_empty_quarantine(listings: Lake) -> None:
+    table = f"quarantine/{LISTINGS_TABLE}"
+    assert listings.as_of(table, DAYS[3]).collect().height == 0
+    assert listings.sessions(table) == DAYS
+
+
 # -- the newest snapshot ---------------------------------------------------------------------------
 
 
@@ -319,6 +411,168 @@ def test_a_flipped_bit_is_found_by_verifying(lake: Lake) -> None:
         lake.verify(TREND_TABLE, DAYS)
 
 
+@pytest.mark.parametrize(
+    "read_it",
+    [
+        lambda lake: lake.scan(TREND_TABLE),
+        lambda lake: lake.as_of(TREND_TABLE, DAYS[6], lookback=4),
+        lambda lake: lake.latest(TREND_TABLE, DAYS[4]),
+        lambda lake: lake.features(TREND_TABLE, DAYS[4]),
+    ],
+)
+@pytest.mark.parametrize("position", [10, -20])
+def test_a_flipped_bit_is_never_another_number(
+    lake: Lake, read_it: Callable[[Lake], Any], position: int
+) -> None:
+    read_it(lake)
+    path = lake.layout(TREND_TABLE).part(DAYS[4])
+    times = path.stat()
+    content = bytearray(path.read_bytes())
+    content[position] ^= 4
+    path.write_bytes(content)
+    # Not even the time of its last change gives it away.
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(LakeError) as told:
+        read_it(lake)
+    assert str(path) in str(told.value)
+    assert "'quant doctor --deep'" in str(told.value)
+    assert not lake.store(TREND_TABLE).intact(lake.provenance(TREND_TABLE, DAYS[4]))
+
+
+def test_a_partition_that_its_writer_has_not_logged_yet_is_read(lake: Lake) -> None:
+    layout = lake.layout(TREND_TABLE)
+    log = layout.log.read_bytes()
+    write(lake, TREND_TABLE, trend_frame([DAYS[4]], close=77.0))
+    # As between the rename and the line of the log.
+    layout.log.write_bytes(log)
+    layout.pending.write_text(str(DAYS[4]))
+    reader = Lake.open(lake.root, clock=lake.clock)
+    assert reader.scan(TREND_TABLE, [DAYS[4]]).collect()["close"].to_list() == [77.0]
+    # Nobody is replacing it: then it is not what was written.
+    layout.pending.unlink()
+    with pytest.raises(LakeError, match="is damaged"):
+        reader.scan(TREND_TABLE, [DAYS[4]])
+
+
+# -- questions that are none -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda lake, table: lake.scan(table),
+        lambda lake, table: lake.scan(table, [DAYS[0]]),
+        lambda lake, table: lake.sessions(table),
+        lambda lake, table: lake.checks(table),
+        lambda lake, table: lake.as_of(table, DAYS[0]),
+        lambda lake, table: lake.latest(table, DAYS[0]),
+        lambda lake, table: lake.features(table, DAYS[0]),
+        lambda lake, table: lake.provenance(table, DAYS[0]),
+        lambda lake, table: lake.versions(table, DAYS[0]),
+    ],
+)
+def test_a_misspelt_table_is_a_sentence(lake: Lake, ask: Callable[[Lake, Any], Any]) -> None:
+    with pytest.raises(LakeError, match="is not in the lake") as told:
+        ask(lake, "instrument/features_trend")
+    assert f"perhaps {TREND_TABLE}" in str(told.value)
+    with pytest.raises(LakeError, match="is no table") as told:
+        ask(lake, f"checks/{TREND_TABLE}")
+    assert f"lake.checks('{TREND_TABLE}')" in str(told.value)
+    with pytest.raises(LakeError, match="the table is"):
+        ask(lake, [TREND_TABLE])
+
+
+def test_a_table_that_was_not_made_yet_has_no_sessions(lake: Lake, tmp_path: Path) -> None:
+    assert lake.sessions(BARS_TABLE) == []
+    assert lake.scan(BARS_TABLE, []).collect().height == 0
+    assert lake.scan(f"quarantine/{TREND_TABLE}").collect().height == 0
+    assert open_lake(tmp_path / "new").sessions(BARS_TABLE) == []
+
+
+@pytest.mark.parametrize(
+    "day", [datetime(2024, 1, 5, tzinfo=UTC), "2024-01-05", 20240105, 1.5, None, [date(2024, 1, 5)]]
+)
+def test_what_is_no_day_is_a_sentence(read: Lake, day: Any) -> None:
+    asked: list[Callable[[], Any]] = [
+        lambda: read.as_of(BARS_TABLE, day),
+        lambda: read.as_of(BARS_TABLE, DAYS[5], sessions=[day]),
+        lambda: read.latest(TREND_TABLE, day),
+        lambda: read.features(TREND_TABLE, day),
+        lambda: read.scan(TREND_TABLE, [day]),
+        lambda: read.provenance(TREND_TABLE, day),
+        lambda: read.versions(TREND_TABLE, day),
+    ]
+    for ask in asked:
+        with pytest.raises(CalendarError, match=r"expected a datetime\.date"):
+            ask()
+
+
+@pytest.mark.parametrize("days", ["2024-01-05", date(2024, 1, 5)])
+def test_what_is_no_list_of_days_is_a_sentence(read: Lake, days: Any) -> None:
+    with pytest.raises(CalendarError, match=r"a list of datetime\.date"):
+        read.scan(TREND_TABLE, days)
+    with pytest.raises(CalendarError, match=r"a list of datetime\.date"):
+        read.as_of(TREND_TABLE, DAYS[5], sessions=days)
+
+
+@pytest.mark.parametrize("lookback", [1.0, "1", True])
+def test_a_look_back_that_is_no_whole_number_is_a_sentence(read: Lake, lookback: Any) -> None:
+    with pytest.raises(LakeError, match="a whole number of sessions"):
+        read.as_of(TREND_TABLE, DAYS[5], lookback=lookback)
+
+
+def test_features_of_a_session_to_come_are_look_ahead(read: Lake) -> None:
+    before = Lake.open(
+        read.root, clock=lambda: CALENDAR.cutoff(DAYS[4]) - timedelta(microseconds=1)
+    )
+    for ask in (before.features, before.latest):
+        with pytest.raises(LookAheadError, match="whose cutoff is"):
+            ask(TREND_TABLE, DAYS[4])
+    assert before.features(TREND_TABLE, DAYS[3]).collect()["session"].to_list() == [DAYS[3]]
+
+
+def test_one_security_may_be_asked_for_by_its_name(read: Lake) -> None:
+    assert read.features(TREND_TABLE, SESSIONS[9], "a").collect().height == 1
+    assert read.features(TREND_TABLE, SESSIONS[9], "ab").collect().height == 0
+    with pytest.raises(LakeError, match="one security id or a list"):
+        read.features(TREND_TABLE, SESSIONS[9], 3)  # type: ignore[arg-type]
+    for wrong in (("a", SESSIONS[9]), (["a"], SESSIONS[9]), (SESSIONS[9], ["a"])):
+        with pytest.raises(LakeError):
+            read.features(*wrong)
+
+
+# -- sessions that were never made -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [BARS_TABLE, TREND_TABLE])
+def test_a_session_that_was_never_made_is_no_empty_answer(tmp_path: Path, table: str) -> None:
+    lake = open_lake(tmp_path)
+    made = [*DAYS[2:4], *DAYS[5:7]]
+    rows = bars_frame(bar("a", day) for day in made) if table == BARS_TABLE else trend_frame(made)
+    write(lake, table, rows)
+
+    def asked(day: date, **options: Any) -> list[date]:
+        return lake.as_of(table, day, **options).collect()["session"].sort().to_list()
+
+    refused: list[tuple[date, date, dict[str, Any]]] = [
+        (DAYS[7], DAYS[7], {"lookback": 0}),
+        (DAYS[7], DAYS[7], {"lookback": 1}),
+        (DAYS[5], DAYS[4], {"lookback": 1}),
+        (DAYS[6], DAYS[4], {}),
+        (DAYS[6], DAYS[4], {"sessions": [DAYS[4]]}),
+        (DAYS[1], DAYS[1], {}),
+    ]
+    for day, absent, options in refused:
+        with pytest.raises(LakeError, match=f"has nothing for {absent}") as told:
+            asked(day, **options)
+        assert "missing='skip'" in str(told.value)
+        asked(day, **options, missing="skip")
+    # Before its first session a table has none, and a look-back is cut there.
+    assert asked(DAYS[3], lookback=3) == asked(DAYS[3]) == made[:2]
+    assert asked(DAYS[6], lookback=1) == made[2:]
+    assert asked(DAYS[6], missing="skip") == made
+
+
 def test_present_sessions_are_those_with_a_file(lake: Lake) -> None:
     write(lake, TREND_TABLE, trend_frame([DAYS[2]]), verdicts={DAYS[2]: "blocked"})
     lake.layout(TREND_TABLE).part(DAYS[4]).unlink()
@@ -336,7 +590,6 @@ def test_absent_lakes_tables_and_sessions_are_sentences(lake: Lake, tmp_path: Pa
         lake.versions(TREND_TABLE, SESSIONS[-1])
     with pytest.raises(LakeError, match="is not in the lake"):
         lake.as_of(BARS_TABLE, DAYS[0])
-    assert lake.scan(BARS_TABLE).collect().height == 0
     with pytest.raises(ContractError, match="has no contract"):
         lake.scan("instruments/barss")
     (tmp_path / "a file").touch()
@@ -398,7 +651,7 @@ def test_provenance_and_checks_are_those_of_the_last_write(lake: Lake) -> None:
 
 
 def _second_version(upgrades: Mapping[int, Any]) -> Any:
-    class FeaturesTrend(CONTRACTS["features_trend"].schema):  # type: ignore[name-defined,misc]
+    class FeaturesTrend(CONTRACTS["features_trend"].schema):  # type: ignore[misc]
         liquid = dy.Bool(nullable=True, description="Added in version 2.")
 
     return replace(CONTRACTS["features_trend"], schema=FeaturesTrend, version=2, upgrades=upgrades)

@@ -21,6 +21,8 @@ from quant_platform.lakehouse.rules import (
     none_lost,
     rejected_share,
     row_count,
+    share_true,
+    sums_at_most_one,
 )
 from quant_platform_tests.lakehouse.small_lake import SESSIONS
 
@@ -141,6 +143,74 @@ def test_none_lost_compares_with_the_session_before(
     assert none_lost().severity == "blocking"
 
 
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([("a", 0.6), ("a", 0.4), ("b", 0.3)], (1.0, True)),
+        ([("a", 0.6), ("b", 0.6)], (0.6, True)),
+        ([("a", 0.2), ("b", 0.7), ("a", 0.1), ("b", 0.4)], (1.1, False)),
+        ([("a", 1.0), ("a", 1e-8)], (1.0, False)),
+        ([("a", 0.1)] * 10, (1.0, True)),
+        ([], (0.0, True)),
+    ],
+    ids=["full", "two groups", "one group too much", "a hair too much", "rounding", "none"],
+)
+def test_weights_of_a_group_never_borrow(
+    weights: list[tuple[str, float]], expected: tuple[float, bool]
+) -> None:
+    frame = pl.DataFrame(
+        [(DAYS[0], *row) for row in weights],
+        schema={"session": pl.Date, "profile": pl.String, "weight": pl.Float64},
+        orient="row",
+    )
+    assert value_of(sums_at_most_one("weight", "profile"), frame) == pytest.approx(expected)
+    assert sums_at_most_one("weight", "profile").severity == "blocking"
+
+
+def test_weights_are_summed_within_their_session() -> None:
+    """The same group on another session is another sum."""
+    frame = pl.DataFrame(
+        {"session": DAYS[:3], "profile": ["a"] * 3, "weight": [0.9, 0.8, 1.2]},
+    )
+    outcome = judge([sums_at_most_one("weight", "profile")], frame, DAYS, partition="session")
+    assert outcome["value"].to_list() == [0.9, 0.8, 1.2, 0.0, 0.0]
+    assert outcome["passed"].to_list() == [True, True, False, True, True]
+
+
+def test_a_weight_that_is_no_number_is_not_a_sum_below_one() -> None:
+    frame = pl.DataFrame(
+        {"session": [DAYS[0]] * 2, "profile": ["a", "a"], "weight": [0.5, float("nan")]}
+    )
+    assert value_of(sums_at_most_one("weight", "profile"), frame)[1] is False
+
+
+@pytest.mark.parametrize("severity", ["warning", "blocking"])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([True, True], (1.0, True)),
+        ([True, True, True, False], (0.75, False)),
+        ([True, None], (0.5, False)),
+        ([False], (0.0, False)),
+        ([], (1.0, True)),
+    ],
+)
+def test_share_true_asks_for_all_rows_by_default(
+    severity: Any, values: list[bool | None], expected: tuple[float, bool]
+) -> None:
+    frame = pl.DataFrame(
+        {"session": [DAYS[0]] * len(values), "matched": values},
+        schema={"session": pl.Date, "matched": pl.Boolean},
+    )
+    rule = share_true("matched", severity)
+    assert value_of(rule, frame) == expected
+    assert rule.severity == severity
+    (lenient,) = judge(
+        [rule], frame, DAYS[:1], partition="session", thresholds={"matched_share": 0.75}
+    ).to_dicts()
+    assert lenient["passed"] == (expected[0] >= 0.75)
+
+
 # -- thresholds and evidence -----------------------------------------------------------------------
 
 
@@ -226,5 +296,6 @@ def test_a_range_is_judged_like_its_single_days(counts: list[int | None], split:
         )
         assert ranged.filter(pl.col("session") == days[position]).equals(alone)
         seen = [n for n in counts[max(position - TRAILING_SESSIONS, 0) : position] if n is not None]
-        expected = counts[position] / median(seen) if seen and median(seen) else None
+        own = float(counts[position] or 0)
+        expected = own / median(seen) if seen and median(seen) else None
         assert alone["value"][0] == (pytest.approx(expected) if expected is not None else None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from math import prod
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant_platform.lakehouse.vintages import vintages
+from quant_platform.lakehouse.vintages import splits_in_effect, vintages
 from quant_platform_tests.lakehouse.small_lake import SESSIONS, bar, bars_frame, span
+from quant_platform_tests.market.actions import action, actions_frame
 
 DAYS = SESSIONS[:14]
 several = settings(deadline=None, max_examples=60)
@@ -126,3 +129,96 @@ def test_a_correction_starts_a_vintage_of_its_own_security_only() -> None:
 
 def test_nothing_published_gives_no_series() -> None:
     assert vintages(bars_frame([]), span(DAYS[0], DAYS[1])).height == 0
+
+
+# -- splits ----------------------------------------------------------------------------------------
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Split two of the securities, known early, late, and in more than one version."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from("ab"),
+                st.integers(0, len(DAYS) - 1),
+                st.integers(0, len(DAYS) - 1),
+                st.sampled_from([2.0, 3.0, 0.2, 7.0]),
+            ),
+            max_size=6,
+            unique_by=lambda split: split[:3],
+        )
+    )
+    return [action(name, DAYS[ex], ratio, known=DAYS[known]) for name, ex, known, ratio in drawn]
+
+
+def units(actions: list[dict[str, Any]], security: str, session: date, after: date) -> float:
+    """Units at a session of one held at an earlier one, by the splits known by then."""
+    latest: dict[date, float] = {}
+    for row in sorted(actions, key=lambda row: row["known_at"]):
+        applies = row["knowledge_session"] <= session and after < row["session"] <= session
+        if applies and row["security_id"] == security:
+            latest[row["session"]] = row["value"]
+    return prod(latest.values())
+
+
+@several
+@given(published(), splits(), ranges())
+def test_each_session_sees_prices_in_its_own_units(
+    rows: list[dict[str, Any]], actions: list[dict[str, Any]], asked: tuple[date, date]
+) -> None:
+    wanted = span(*asked)
+    known = splits_in_effect(actions_frame(actions))
+    series = vintages(bars_frame(rows), wanted, known)
+    for security in "abc":
+        for session in wanted.sessions:
+            seen = series.filter(
+                pl.col("security_id") == security,
+                pl.lit(session).is_between("vintage_from", "vintage_to"),
+                pl.col("session") <= session,
+            )
+            closes = as_of(rows, security, session)
+            assert seen["session"].to_list() == sorted(closes)
+            for day, close, high, volume in seen.select(
+                "session", "close", "high", "volume"
+            ).iter_rows():
+                factor = units(actions, security, session, day)
+                assert close == pytest.approx(closes[day] / factor, rel=1e-12)
+                assert high == close
+                assert volume == pytest.approx(100.0 * factor, rel=1e-12)
+
+
+@several
+@given(published(), splits(), ranges())
+def test_a_range_over_splits_has_the_bytes_of_its_days(
+    rows: list[dict[str, Any]], actions: list[dict[str, Any]], asked: tuple[date, date]
+) -> None:
+    wanted = span(*asked)
+    published_rows = bars_frame(rows)
+    known = splits_in_effect(actions_frame(actions))
+    whole = vintages(published_rows, wanted, known)
+    for session in wanted.sessions:
+        earlier = [row for row in actions if row["knowledge_session"] <= session]
+        upto = pl.col("session") <= session
+        alone = vintages(
+            published_rows, span(session, session), splits_in_effect(actions_frame(earlier))
+        ).filter(upto)
+        inside = pl.lit(session).is_between("vintage_from", "vintage_to")
+        drop = pl.exclude("vintage_from", "vintage_to")
+        assert whole.filter(inside, upto).select(drop).equals(alone.select(drop))
+
+
+def test_a_split_takes_effect_when_it_is_known_and_as_a_step_from_its_former_version() -> None:
+    actions = [
+        action("a", DAYS[4], 2.0),
+        action("a", DAYS[4], 6.0, known=DAYS[7]),
+        action("b", DAYS[2], 4.0, known=DAYS[0]),
+        action("b", DAYS[2], 5.0, known=DAYS[1]),
+        action("b", DAYS[9], 0.0, kind="delisting"),
+    ]
+    found = splits_in_effect(actions_frame(actions))
+    assert found.rows() == [
+        ("a", DAYS[4], DAYS[4], 2.0, 2.0),
+        ("a", DAYS[4], DAYS[7], 6.0, 3.0),
+        ("b", DAYS[2], DAYS[2], 5.0, 5.0),
+    ]

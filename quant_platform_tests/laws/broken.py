@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import polars as pl
 
+from quant_platform.lakehouse.content import frame_hash, partition_hashes
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Entry
+from quant_platform.orchestration.making import Made
 
 
 class LawBroken(AssertionError):  # noqa: N818 - a verdict, not an error
@@ -54,6 +56,24 @@ class Story:
             tuple(dict(outcome) for outcome in entry.outcomes),
         )
 
+    @classmethod
+    def told(cls, made: Made) -> dict[date, Story]:
+        """Tell of every session of a range that was computed and not stored."""
+        contract = made.stage.contract
+        hashes = partition_hashes(made.frame, contract.key, contract.partition)
+        rows = dict(made.frame[contract.partition].value_counts().iter_rows())
+        nothing = frame_hash(contract.empty(), contract.key)
+        return {
+            session: cls(
+                rows.get(session, 0),
+                hashes.get(session, nothing),
+                judged.input_hash,
+                judged.verdict,
+                tuple(dict(outcome) for outcome in judged.outcomes),
+            )
+            for session, judged in made.judgements.items()
+        }
+
     def differs_in(self, other: Story) -> list[str]:
         """Names of the parts that are not equal."""
         return [name for name in vars(self) if getattr(self, name) != getattr(other, name)]
@@ -92,6 +112,43 @@ def require_same(
                 raise LawBroken(
                     law, table, session, f"other {', '.join(parts)} when made {how}{detail}"
                 )
+
+
+def require_told(
+    law: str,
+    expected: Sequence[Made],
+    found: Sequence[Made],
+    sessions: Sequence[date],
+    how: str,
+    *,
+    only: str | None = None,
+) -> None:
+    """Require that one call tells the same story of some sessions in two ways, stored in neither.
+
+    Parameters
+    ----------
+    law
+        Law that is checked.
+    expected, found
+        What the call made; nothing when no session could be made.
+    sessions
+        Sessions to compare. One that the one lacks the other must lack too.
+    how
+        How ``found`` was made, for the message.
+    only
+        Table to compare, if not all of the call.
+    """
+    told = {made.stage.table: Story.told(made) for made in found}
+    for made in expected:
+        table, known = made.stage.table, Story.told(made)
+        again = told.get(table, {})
+        for session in sessions if only in {None, table} else ():
+            if (session in known) != (session in again):
+                where = "is absent" if session in known else "should not exist"
+                raise LawBroken(law, table, session, f"{where} when made {how}")
+            parts = known[session].differs_in(again[session]) if session in known else []
+            if parts:
+                raise LawBroken(law, table, session, f"other {', '.join(parts)} when made {how}")
 
 
 def _first_difference(expected: Lake, found: Lake, table: str, session: date) -> str:

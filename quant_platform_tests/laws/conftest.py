@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 
 from quant_platform.lakehouse.lake import Lake
 from quant_platform_tests.laws.garbage import garbage_twin
-from quant_platform_tests.laws.workshop import Plant, Recipe, Workshop, only
+from quant_platform_tests.laws.workshop import EARLY, Plant, Recipe, Workshop, only
 
 FIRST = date(2022, 1, 3)
 LAST = date(2023, 4, 12)
@@ -23,6 +24,38 @@ MARKET = {
     },
     # A corrupted future must reach the tables behind the bars instead of blocking them.
     "platform__checks__rejected_share": 0.9,
+}
+
+CHAIN_FIRST = date(2018, 3, 2)
+CHAIN_LAST = date(2018, 8, 21)
+"""119 NYSE sessions in which the whole chain comes to trade, from bars to reconciled fills."""
+DECIDED = date(2018, 5, 30)
+"""First day of decisions: after the 60 sessions that the slope of a 50-session mean needs."""
+OPENED = date(2018, 6, 20)
+"""First day of the account, after the first rebalance sessions."""
+
+_SHORT_SLEEVE = {
+    # Selection and weights look back no further than decisions have lasted.
+    "selection__lookback_sessions": 20,
+    "portfolio__lookback": 20,
+    "portfolio__min_rows": 12,
+}
+CHAIN: dict[str, Any] = {
+    **MARKET,
+    # With this seed, after the account was opened, a coin and a fund are delisted, a stock is
+    # split, and a session of stocks arrives late.
+    "platform__embedded_market__seed": 8,
+    "platform__embedded_market__symbols_per_sleeve": 12,
+    "platform__history_start": CHAIN_FIRST.isoformat(),
+    "platform__walk_forward_start": DECIDED.isoformat(),
+    "execution__opened": OPENED.isoformat(),
+    "metas__meta__train": 20,
+    "metas__meta__min_joint": 10,
+    **{
+        f"sleeves__{sleeve}__{key}": value
+        for sleeve in ("crypto", "etfs", "instruments")
+        for key, value in _SHORT_SLEEVE.items()
+    },
 }
 
 SMALL_FIRST = date(2022, 3, 1)
@@ -45,8 +78,9 @@ def filled_small(tmp: pytest.TempPathFactory, plant: Plant | None = None) -> Wor
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """Make the shipped graph on a small dirty market, in one range."""
-    workshop = Workshop.open(tmp_path_factory.mktemp("filled"), Recipe(MARKET))
+    """Make what long look-backs decide on a small dirty market, in one range."""
+    plant = only(groups=EARLY | {"regime"})
+    workshop = Workshop.open(tmp_path_factory.mktemp("filled"), Recipe(MARKET, plant=plant))
     workshop.make_all(FIRST, LAST)
     return workshop
 
@@ -55,6 +89,21 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 def garbage(filled: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Write the filled lake with every row spoilt."""
     return garbage_twin(filled.lake, filled.tables, tmp_path_factory.mktemp("garbage"))
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Make every table of the shipped graph over a shorter history, in one range."""
+    workshop = Workshop.open(tmp_path_factory.mktemp("chain"), Recipe(CHAIN))
+    workshop.make_all(CHAIN_FIRST, CHAIN_LAST)
+    return workshop
+
+
+@pytest.fixture(scope="session")
+def chain_garbage(chain: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Write the lake of the chain after the account was opened, with every row spoilt."""
+    root = tmp_path_factory.mktemp("chain-garbage")
+    return garbage_twin(chain.lake, chain.tables, root, OPENED, CHAIN_LAST)
 
 
 @pytest.fixture(scope="session")

@@ -27,13 +27,13 @@ class Delivery:
     calendar
         Its calendar.
     of
-        Rows that the unaltered source delivers for another session.
+        Rows that the unaltered source delivers for other sessions.
     """
 
     rows: pl.DataFrame
     day: date
     calendar: SessionCalendar
-    of: Callable[[date], pl.DataFrame]
+    of: Callable[[Sequence[date]], pl.DataFrame]
 
 
 Change = Callable[[Delivery], pl.DataFrame]
@@ -51,11 +51,14 @@ class AlteredDelivery:
         Returns the rows to deliver instead.
     days
         The knowledge sessions concerned.
+    kind
+        Kind of data that is changed.
     """
 
     inner: Source
     change: Change
     days: Collection[date]
+    kind: str = "bars"
 
     @property
     def name(self) -> str:
@@ -68,21 +71,34 @@ class AlteredDelivery:
     def bars(
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
-        def deliver(days: Sequence[date]) -> pl.DataFrame:
-            return self.inner.bars(calendar, sleeve, days)
-
-        honest = deliver([day for day in knowledge_sessions if day not in self.days])
-        changed = [
-            self.change(Delivery(deliver([day]), day, calendar, lambda other: deliver([other])))
-            for day in knowledge_sessions
-            if day in self.days
-        ]
-        return pl.concat([honest, *changed])
+        return self._delivered("bars", calendar, sleeve, knowledge_sessions)
 
     def securities(
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
-        return self.inner.securities(calendar, sleeve, knowledge_sessions)
+        return self._delivered("securities", calendar, sleeve, knowledge_sessions)
+
+    def actions(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._delivered("actions", calendar, sleeve, knowledge_sessions)
+
+    def _delivered(
+        self, kind: str, calendar: SessionCalendar, sleeve: str, asked: Sequence[date]
+    ) -> pl.DataFrame:
+        def deliver(days: Sequence[date]) -> pl.DataFrame:
+            rows: pl.DataFrame = getattr(self.inner, kind)(calendar, sleeve, days)
+            return rows
+
+        if kind != self.kind:
+            return deliver(asked)
+        honest = deliver([day for day in asked if day not in self.days])
+        changed = [
+            self.change(Delivery(deliver([day]), day, calendar, deliver))
+            for day in asked
+            if day in self.days
+        ]
+        return pl.concat([honest, *changed])
 
 
 def garbled(delivery: Delivery) -> pl.DataFrame:
@@ -109,7 +125,7 @@ def held_back(days: Sequence[date]) -> Change:
             return delivery.rows.head(0)
         seen = delivery.calendar.cutoff(delivery.day) - timedelta(minutes=1)
         known = pl.lit(seen).cast(delivery.rows.schema["known_at"])
-        late = (delivery.of(day).with_columns(known_at=known) for day in days[:-1])
-        return pl.concat([delivery.rows, *late])
+        late = delivery.of(days[:-1]).with_columns(known_at=known)
+        return pl.concat([delivery.rows, late])
 
     return change

@@ -20,8 +20,11 @@ DEFINITIONS = "documented definitions"
 SHORTEST = 20
 """Characters of a description below which nothing can have been said."""
 _UNITS = re.compile(
-    r"\b(price|percent|fraction|ratio|shares|coins|bps|currency|sessions per year|0\.\.100)\b"
+    r"\b(price|percent|fraction|share|ratio|shares|coins|units|money|bps|currency|"
+    r"sessions per year|0\.\.100)\b",
+    re.IGNORECASE,
 )
+_WARM_UP = re.compile(r"\b[Nn]ull before \d+ (bars|sessions)\b")
 _BOUNDS = ("min", "max", "min_exclusive", "max_exclusive")
 
 
@@ -46,11 +49,13 @@ def check_contract(table: str, contract: Contract) -> None:
         if column.dtype.is_float() and not bounded and "signed" not in described:
             found = f"column {name} has no bound and does not say that it is signed"
             raise LawBroken(CONTRACTS, table, None, found)
-        if column.dtype.is_float() and column.nullable and not contract.external:
-            warm_up = (column.metadata or {}).get("warm_up")
-            if not isinstance(warm_up, int) or "null" not in described.lower():
-                found = f"column {name} is nullable and does not say after how many bars it is not"
-                raise LawBroken(CONTRACTS, table, None, found)
+        if column.dtype.is_float() and column.nullable and "null" not in described.lower():
+            found = f"column {name} is nullable and does not say when it is null"
+            raise LawBroken(CONTRACTS, table, None, found)
+        warm_up = (column.metadata or {}).get("warm_up", 0)
+        if not isinstance(warm_up, int) or (_WARM_UP.search(described) and not warm_up):
+            found = f"column {name} is null at first, and its warm_up does not say how long"
+            raise LawBroken(CONTRACTS, table, None, found)
         if column.primary_key and column.nullable:
             raise LawBroken(CONTRACTS, table, None, f"key column {name} may be null")
     if contract.partition not in contract.columns or not contract.key:

@@ -1,13 +1,15 @@
 """Garbage twins: a lake with the same partitions, every row of them spoilt.
 
 Row counts, partitions and timestamps stay, so that garbage is found by whoever reads it; numbers
-are scaled, turned or zeroed, every third name becomes another one's.
+are scaled, turned or zeroed, truths denied, dates moved, lists cut, and every third key becomes
+another one's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +21,9 @@ from quant_platform.lakehouse.provenance import FOOTER_KEY
 from quant_platform.lakehouse.store import file_checksum
 
 
-def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
+def garbage_twin(
+    lake: Lake, tables: Sequence[str], root: Path, first: date = date.min, last: date = date.max
+) -> Lake:
     """Write the twin of a lake, footers and provenance included.
 
     Parameters
@@ -30,6 +34,8 @@ def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
         Its tables.
     root
         Folder of the twin.
+    first, last
+        Days that bound it; all sessions by default.
     """
     twin = Lake.create(root, clock=lake.clock)
     for table in tables:
@@ -37,9 +43,9 @@ def garbage_twin(lake: Lake, tables: Sequence[str], root: Path) -> Lake:
         layout.description.parent.mkdir(parents=True, exist_ok=True)
         layout.description.write_text(lake.layout(table).description.read_text())
         contract, entries = layout.contract, []
-        known = lake.entries(table)
+        known = {d: e for d, e in lake.entries(table).items() if first <= d <= last}
         files = [lake.store(table).file_of(entry) for entry in known.values()]
-        rows = pl.scan_parquet(files, hive_partitioning=False).collect()
+        rows = pl.read_parquet(files, hive_partitioning=False) if files else contract.empty()
         spoilt = garbled(rows, contract)
         parts = {
             session: (content, part)
@@ -79,6 +85,18 @@ def garbled(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
             spoilt.append(
                 pl.when(kind == 1).then(column + "-garbled").otherwise(column).alias(name)
             )
-        elif dtype.is_integer() and name not in contract.key:
+        elif name in contract.key or name == contract.partition:
+            continue
+        elif dtype.is_integer():
             spoilt.append((column // 3 + 1).alias(name))
+        elif dtype == pl.Boolean:
+            spoilt.append((~column).alias(name))
+        elif dtype == pl.Date:
+            spoilt.append((column - pl.duration(days=1)).cast(pl.Date).alias(name))
+        elif isinstance(dtype, pl.List):
+            spoilt.append(column.list.reverse().list.head(1).alias(name))
+        elif isinstance(dtype, pl.Enum):
+            spoilt.append(pl.lit(dtype.categories[-1], dtype).alias(name))
+        elif dtype == pl.String:
+            spoilt.append((column + "-garbled").alias(name))
     return rows.with_columns(spoilt).sort(contract.key)

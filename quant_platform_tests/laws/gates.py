@@ -2,24 +2,28 @@
 
 The rules are found in the contracts of the graph; what makes them fire is written down here, once
 per rule. A rule without an entry breaks the law, and so does one that does not fire, fires before
-its cause, or fires on an honest delivery. Each entry alters the *source*: what fires the rule has
-come through everything in between.
+its cause, or fires on an honest delivery. A scenario alters the *source*: what fires the rule has
+come through everything in between. Some rules watch over the platform's own work, and nothing that
+a source could deliver fires them; a *fault* plants a mistake in the function that they watch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
-from quant_platform.lakehouse.contracts import Contract
-from quant_platform_tests.laws import deliveries
+from quant_platform.lakehouse.contracts import Contract, contract_of
+from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.orchestration.stage import Computed, Frames, Stage
+from quant_platform_tests.laws import deliveries, planted
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.deliveries import AlteredDelivery, Change
-from quant_platform_tests.laws.workshop import Recipe, Workshop, only
+from quant_platform_tests.laws.planted import rows_of, with_rows
+from quant_platform_tests.laws.workshop import Plant, Recipe, Situation, Workshop
 
 LAW = "gates that fire"
 
@@ -62,6 +66,8 @@ START, END = date(2022, 3, 1), date(2022, 4, 14)
 """No holiday in between."""
 DAY = date(2022, 4, 11)
 VANISHED = date(2022, 4, 1)
+UNMARKED = date(2022, 7, 6)
+"""A mark stands for 63 sessions without a bar, is paid out on the next, and then there is none."""
 FORGOTTEN = date(2023, 4, 3)
 """252 sessions of idleness later."""
 
@@ -72,7 +78,11 @@ SCENARIOS = (
         END,
         [DAY],
         deliveries.quarter,
-        {("bars", "row_count"): DAY, ("features_trend", "row_count"): DAY},
+        {
+            ("bars", "row_count"): DAY,
+            ("features_trend", "row_count"): DAY,
+            ("screener", "row_count"): DAY,
+        },
     ),
     Scenario(
         "every price arrives with the wrong sign",
@@ -106,15 +116,72 @@ SCENARIOS = (
         _weekdays(VANISHED, FORGOTTEN),
         deliveries.quarter,
         {
+            ("returns", "row_count"): UNMARKED,
             ("features_state", "row_count"): FORGOTTEN,
             ("features_state", "none_lost"): FORGOTTEN,
         },
     ),
 )
 
+
+@dataclass(frozen=True)
+class Fault:
+    """A mistake of the platform itself, and the gate that must fire on it.
+
+    Parameters
+    ----------
+    name
+        What is wrong.
+    table
+        Table in whose rows it is made.
+    mistake
+        Changes its rows.
+    fires
+        Table and rule.
+    after
+        Sessions after the first mistaken one until the gate fires.
+    """
+
+    name: str
+    table: str
+    mistake: Callable[[pl.DataFrame], pl.DataFrame]
+    fires: tuple[str, str]
+    after: int = 0
+
+
+def _levered(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(weight=pl.min_horizontal(pl.col("weight") * 1.5, 1.0))
+
+
+FAULTS = (
+    Fault(
+        "a profile borrows",
+        "instruments/weights",
+        _levered,
+        ("instruments/weights", "weight_sum"),
+    ),
+    Fault("a meta borrows", "meta/weights", _levered, ("meta/weights", "weight_sum")),
+    Fault(
+        "the targets add up to more than one",
+        "meta/target_portfolio",
+        _levered,
+        ("meta/target_portfolio", "weight_sum"),
+    ),
+    Fault(
+        "the broker's record loses a coin of cash",
+        "execution/broker_state",
+        lambda rows: rows.with_columns(
+            pl.col("quantity") - pl.when(pl.col("item") == "cash").then(1.0).otherwise(0.0)
+        ),
+        ("execution/reconciliation", "matched_share"),
+        after=1,
+    ),
+)
+
 HONEST = Recipe(
     {
         "platform__history_start": START.isoformat(),
+        "platform__walk_forward_start": START.isoformat(),
         "platform__embedded_market__seed": 22,
         **{
             f"platform__embedded_market__dirt__{kind}": 0.0
@@ -126,9 +193,11 @@ HONEST = Recipe(
 
 
 def require_scenarios(
-    contracts: Iterable[Contract], scenarios: Sequence[Scenario] = SCENARIOS
+    contracts: Iterable[Contract],
+    scenarios: Sequence[Scenario] = SCENARIOS,
+    faults: Sequence[Fault] = FAULTS,
 ) -> None:
-    """Require a scenario for every rule of every contract.
+    """Require a scenario or a fault for every rule of every contract.
 
     Parameters
     ----------
@@ -136,8 +205,11 @@ def require_scenarios(
         Contracts of a graph.
     scenarios
         What is known to make rules fire.
+    faults
+        Mistakes that are known to make others fire.
     """
     covered = {gate for scenario in scenarios for gate in scenario.fires}
+    covered |= {(contract_of(fault.fires[0]).kind, fault.fires[1]) for fault in faults}
     for contract in contracts:
         for rule in contract.rules:
             if (contract.kind, rule.name) not in covered:
@@ -195,6 +267,52 @@ def check_gates(folder: Path, scenario: Scenario, honest: Recipe, branch: str) -
             raise LawBroken(LAW, table, expected, found)
 
 
+def check_fault(workshop: Workshop, fault: Fault, day: date) -> None:
+    """Make a mistake from a day on, and require its gate to fire then and not before.
+
+    Parameters
+    ----------
+    workshop
+        A workshop with a filled lake, in which the gate never fired.
+    fault
+        The mistake and its gate.
+    day
+        A session on which the table of the mistake has rows.
+    """
+    table, rule = fault.fires
+    call = workshop.call(fault.table)
+
+    def mistaken(
+        stage: Stage, _situation: Situation, frames: Frames, wanted: SessionRange
+    ) -> Computed:
+        made = stage.function(frames, stage.settings, wanted)
+        rows, late = rows_of(made, stage), pl.col(stage.contract.partition) >= day
+        return with_rows(
+            made, stage, pl.concat([rows.filter(~late), fault.mistake(rows.filter(late))])
+        )
+
+    sessions = workshop.stage(fault.table).calendar.sessions
+    place = sessions.index(day)
+    first, last = sessions[place - 1], sessions[place + fault.after]
+    other = workshop.compose(
+        "fault",
+        workshop.before(first),
+        (first, last),
+        recipe=replace(workshop.recipe, plant=planted.at(fault.table, mistaken)),
+        borrowed={
+            name: workshop.lake
+            for name in workshop.tables
+            if name not in {stage.table for stage in call} | {table}
+        },
+    )
+    for session in sessions[place - 1 : place + fault.after + 1]:
+        other.make(other.call(fault.table), [session])
+    fired = fired_sessions(other, table, rule)
+    if fired[:1] != [last]:
+        when = f"first on {fired[0]}" if fired else "never"
+        raise LawBroken(LAW, table, last, f"rule '{rule}' fired {when} although {fault.name}")
+
+
 def fired_sessions(workshop: Workshop, table: str, rule: str) -> list[date]:
     """Sessions whose stored outcome of a rule is a failure, ascending."""
     checks = workshop.lake.checks(table)
@@ -203,6 +321,21 @@ def fired_sessions(workshop: Workshop, table: str, rule: str) -> list[date]:
 
 def _made(folder: Path, recipe: Recipe, branch: str, first: date, last: date) -> Workshop:
     """Make one branch of a history."""
-    workshop = Workshop.open(folder, replace(recipe, plant=only(branch, recipe.plant)))
+    workshop = Workshop.open(folder, replace(recipe, plant=_judged(branch)))
     workshop.make_all(first, last)
     return workshop
+
+
+def _judged(branch: str) -> Plant:
+    """Return the plant that leaves the tables of one sleeve that a scenario judges."""
+    kinds = {kind for scenario in SCENARIOS for kind, _ in scenario.fires}
+    kinds |= {"securities", "actions"}
+
+    def plant(stages: list[Stage], _situation: Situation) -> list[Stage]:
+        return [
+            stage
+            for stage in stages
+            if stage.table.startswith(f"{branch}/") and stage.contract.kind in kinds
+        ]
+
+    return plant

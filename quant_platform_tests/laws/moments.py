@@ -23,9 +23,10 @@ EVENTS = {
     "missing",
     "listing",
     "delisting",
+    "split",
 }
 """Kinds of events without which a history tests too little."""
-DECISIVE = {"late", "correction", "late_session", "listing", "delisting"}
+DECISIVE = {"late", "correction", "late_session", "listing", "delisting", "split"}
 """Those of which the days before count as well: a day on which it was not known yet."""
 
 
@@ -79,6 +80,12 @@ def eve_of_a_long_weekend(calendar: SessionCalendar, last: date) -> date:
         for day in sessions
         if day.isoweekday() == 5 and not calendar.contains(day + timedelta(days=3))
     )
+
+
+def holiday(calendar: SessionCalendar, last: date) -> date:
+    """Last day from Monday to Friday up to a day on which an exchange is closed."""
+    days = (last - timedelta(days=n) for n in range(500))
+    return next(day for day in days if day.isoweekday() < 6 and not calendar.contains(day))
 
 
 def _before(calendar: SessionCalendar, day: date) -> date:

@@ -1,13 +1,14 @@
 """Law 1, point in time: a session's output uses what was known at its cutoff, and nothing else.
 
-Four ways to break the future, each of which must leave sessions up to day D as they are:
+Five ways to break the future, each of which must leave sessions up to day D as they are:
 
 1. *Truncation*: the source ends at the cutoff of D, and D is the last day that is made.
-2. *Another future*: the source is corrupted and peopled differently after the cutoff of D, and the
+2. *Absent inputs*: the range goes on past D, but sources and partitions end there; table by table.
+3. *Another future*: the source is corrupted and peopled differently after the cutoff of D, and the
    range goes on past D.
-3. *Isolation*: of the lake, only the declared windows are left; every other partition, later or
+4. *Isolation*: of the lake, only the declared windows are left; every other partition, later or
    earlier, the table's own rows inside the range included, is garbage or withdrawn.
-4. *Two wall clocks*, and domain modules that never read one.
+5. *Two wall clocks*, and domain modules that never read one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ast
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,14 +29,18 @@ from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.orchestration.graph import Graph
 from quant_platform.orchestration.stage import Stage
 from quant_platform.sources.protocol import Source
-from quant_platform_tests.laws.broken import LawBroken, Story, require_same
-from quant_platform_tests.laws.workshop import Clock, Recipe, Workshop
+from quant_platform_tests.laws.broken import LawBroken, Story, require_same, require_told
+from quant_platform_tests.laws.workshop import Clock, Pick, Recipe, Workshop
 from quant_platform_tests.sources.altered import AlteredSource
 
 TRUNCATION = "point in time by truncation"
+OUTLASTING = "point in time by absent inputs"
 FUTURE = "point in time by another future"
 ISOLATION = "point in time by isolation"
 CLOCKS = "two wall clocks"
+
+_BAND = timedelta(days=35)
+"""How far around a range the lake of an isolated table is garbage; beyond it is nothing."""
 
 _CLOCK_READERS = {
     ("datetime", "now"),
@@ -75,6 +81,36 @@ def check_truncation(workshop: Workshop, first: date, days: Sequence[date]) -> N
         first = day + timedelta(days=1)
 
 
+def check_outlasting(
+    workshop: Workshop, first: date, day: date, last: date, *, only: str | None = None
+) -> None:
+    """Make a range past a day after which the lake and the sources hold nothing.
+
+    A range makes what it can when its later inputs are absent. Each call is judged on its own, by
+    what it makes of the same lake whole.
+
+    Parameters
+    ----------
+    workshop
+        A workshop whose lake was filled past ``last``.
+    first, last
+        Days that bound the range.
+    day
+        Day D within it.
+    only
+        Table to judge, if not all of them.
+    """
+    cut = workshop.view(day).under(_altered(workshop, _truncated(_cutoff(workshop, day))))
+    how = f"in a range whose inputs end on {day}"
+    for call in workshop.calls if only is None else [workshop.call(only)]:
+        sessions = workshop.sessions(call[0], first, last)
+        judged = [session for session in sessions if session <= day]
+        if judged:
+            whole = workshop.computed(call, sessions)
+            ended = cut.computed(cut.call(call[0].table), sessions)
+            require_told(OUTLASTING, whole, ended, judged, how, only=only)
+
+
 def check_another_future(workshop: Workshop, day: date, *, ago: int, ahead: int) -> None:
     """Make a range past a day from a source whose future after that day is another one.
 
@@ -108,7 +144,9 @@ def check_another_future(workshop: Workshop, day: date, *, ago: int, ahead: int)
         )
 
 
-def check_isolation(workshop: Workshop, garbage: Lake, first: date, last: date) -> None:
+def check_isolation(
+    workshop: Workshop, garbage: Lake, first: date, last: date, *, only: str | None = None
+) -> None:
     """Make each table over a range from nothing but its declared windows.
 
     Parameters
@@ -119,26 +157,29 @@ def check_isolation(workshop: Workshop, garbage: Lake, first: date, last: date) 
         Its garbage twin.
     first, last
         Days that bound the range.
+    only
+        Table to judge, if not all of them.
     """
-    for stage in workshop.stages:
-        sessions = workshop.sessions(stage, first, last)
+    for call in workshop.calls if only is None else [workshop.call(only)]:
+        sessions = workshop.sessions(call[0], first, last)
         if not sessions:
             continue
-        wanted = stage.range_of(sessions)
-        inputs = {window.table for window in stage.windows.values()}
-        own = {stage.table, f"quarantine/{stage.table}"}
+        wanted = call[0].range_of(sessions)
+        inputs = {window.table for window in call[0].windows.values()}
+        made = {stage.table for stage in call}
+        own = made | {f"quarantine/{table}" for table in made}
         alone = workshop.compose(
             "isolation",
-            _only_windows(workshop.lake, garbage, stage, wanted),
+            _only_windows(workshop.lake, garbage, call[0], wanted, (first - _BAND, last + _BAND)),
             (first, last),
             borrowed={table: garbage for table in workshop.tables if table not in inputs | own},
         )
-        _withdraw_every_third_later_session(alone, inputs | {stage.table}, last)
-        alone.make(alone.stage(stage.table), sessions)
-        days = {stage.table: sessions}
+        _withdraw_every_third_later_session(alone, inputs | made, last)
+        alone.make(alone.call(call[0].table), sessions)
+        days = dict.fromkeys([only] if only else sorted(made), sessions)
         how = "from its windows in a lake that is garbage otherwise"
         require_same(ISOLATION, workshop.lake, alone.lake, days, how)
-        _require_hashed_windows(workshop, garbage, stage, wanted)
+        _require_hashed_windows(workshop, call[0], wanted)
 
 
 def check_clocks(workshop: Workshop, first: date, last: date, clocks: Sequence[Clock]) -> None:
@@ -165,20 +206,26 @@ def check_no_clock_is_read(graph: Graph) -> None:
     """Require that no module behind a stage mentions the wall clock."""
     for stage in graph.stages:
         modules = {*stage.modules, stage.contract.schema.__module__}
-        for module in import_closure(sorted(modules)):
+        for module in import_closure(tuple(sorted(modules))):
             for line, call in _clock_calls(module):
                 found = f"{module}, line {line}, reads the wall clock ({call})"
                 raise LawBroken(CLOCKS, stage.table, None, found)
 
 
 def _only_windows(
-    good: Lake, garbage: Lake, stage: Stage, wanted: SessionRange
-) -> Callable[[str, date], Lake]:
-    """Pick the good partitions that the stage's windows load, and garbage for all others."""
+    good: Lake, garbage: Lake, stage: Stage, wanted: SessionRange, band: tuple[date, date]
+) -> Pick:
+    """Pick the good partitions that the stage's windows load, and garbage for those around."""
     loaded: dict[str, set[date]] = {}
     for window in stage.windows.values():
         loaded.setdefault(window.table, set()).update(wanted.loaded(window))
-    return lambda table, session: good if session in loaded.get(table, ()) else garbage
+
+    def pick(table: str, session: date) -> Lake | None:
+        if session in loaded.get(table, ()):
+            return good
+        return garbage if band[0] <= session <= band[1] else None
+
+    return pick
 
 
 def _withdraw_every_third_later_session(
@@ -194,32 +241,23 @@ def _blocked(entry: Entry) -> Entry:
     return replace(entry, verdict="blocked", rows=0)
 
 
-def _require_hashed_windows(
-    workshop: Workshop, garbage: Lake, stage: Stage, wanted: SessionRange
-) -> None:
+def _require_hashed_windows(workshop: Workshop, stage: Stage, wanted: SessionRange) -> None:
     """Require that the first and the last partition that a session reads decide its input hash."""
     session = wanted.sessions[-1]
     alone = stage.range_of([session])
-    expected = workshop.lake.provenance(stage.table, session).input_hash
-    for window in stage.windows.values():
-        loaded = alone.loaded(window)
+    lake = Lake(workshop.lake.root, workshop.lake.clock)
+    expected = lake.provenance(stage.table, session).input_hash
+    for window in stage.windows.values() if session >= stage.first_day else ():
+        known = lake.log(window.table).latest()
+        loaded = [day for day in alone.loaded(window) if day in known]
         for spoilt in {loaded[0], loaded[-1]} if loaded else ():
-            entry = garbage.log(window.table).latest()[spoilt]
-            if entry.rows == 0:
-                # Garbage of nothing is the same nothing.
-                continue
-            altered = _LakeWithOneEntry(workshop.lake, window.table, entry)
-            if input_hashes(altered, stage.windows, alone)[session] == expected:
-                found = f"its input hash ignores {window.table} of {spoilt}, which it reads"
-                raise LawBroken(ISOLATION, stage.table, session, found)
-
-
-class _LakeWithOneEntry(Lake):
-    """A lake, one entry of whose logs is another."""
-
-    def __init__(self, lake: Lake, table: str, entry: Entry) -> None:
-        super().__init__(lake.root, lake.clock)
-        self.log(table).latest()[entry.session] = entry
+            entry = known[spoilt]
+            known[spoilt] = replace(entry, content_hash="0" * 64)
+            found = input_hashes(lake, stage.windows, alone, grid=stage.grid)[session]
+            known[spoilt] = entry
+            if found == expected:
+                told = f"its input hash ignores {window.table} of {spoilt}, which it reads"
+                raise LawBroken(ISOLATION, stage.table, session, told)
 
 
 def _require_another_future(workshop: Workshop, other: Workshop, day: date, last: date) -> None:
@@ -229,6 +267,9 @@ def _require_another_future(workshop: Workshop, other: Workshop, day: date, last
             later = workshop.sessions(stage, day + timedelta(days=1), last)
             entries = (lake.entries(stage.table) for lake in (workshop.lake, other.lake))
             before, after = ([Story.of(known[d]) for d in later] for known in entries)
+            if not any(story.rows for story in before):
+                # Nothing was published that could be another: no listing, no split.
+                continue
             if before == after:
                 found = f"the altered source changed nothing up to {last}"
                 raise LawBroken(FUTURE, stage.table, day, found)
@@ -250,7 +291,13 @@ def _cutoff(workshop: Workshop, day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time.min, tzinfo=UTC) + grace
 
 
-def _clock_calls(module: str) -> Iterator[tuple[int, str]]:
+@cache
+def _clock_calls(module: str) -> list[tuple[int, str]]:
+    """List the clock readings of a module."""
+    return list(_mentions(module))
+
+
+def _mentions(module: str) -> Iterator[tuple[int, str]]:
     """Yield line and text of every mention of a function that tells the time."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:

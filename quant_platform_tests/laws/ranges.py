@@ -14,15 +14,24 @@ from datetime import date
 import polars as pl
 
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.market.hygiene import Ingested
 from quant_platform.orchestration.stage import Stage
-from quant_platform_tests.laws.broken import LawBroken, require_same
+from quant_platform_tests.laws.broken import LawBroken, require_same, require_told
+from quant_platform_tests.laws.planted import rows_of
 from quant_platform_tests.laws.workshop import Workshop
 
 DAYS = "one range is many days"
 APART = "securities apart"
 
-TOGETHER: Mapping[str, str] = {}
+_BOOK = "orders are paid from the same cash and weighed against the same equity"
+TOGETHER: Mapping[str, str] = {
+    "scan": "a scanner ranks what it finds and keeps the best",
+    "selection": "candidates are ranked against each other and the best are kept",
+    "weights": "the weights of a profile share one whole",
+    "holdings": "what is held is a share of the profile's value, which all holdings make",
+    "meta/target_portfolio": "every security of every sleeve shares one whole",
+    "risk_controls": "one exposure scales all targets, by the volatility of all of them",
+    **dict.fromkeys(("orders_plan", "orders", "fills"), _BOOK),
+}
 """Kinds of tables whose function looks across securities, each with the reason."""
 
 Segment = tuple[date, date]
@@ -56,6 +65,32 @@ def check_range_equals_chunks(
             require_same(DAYS, workshop.lake, again.lake, workshop.days(first, last), how)
 
 
+def check_beginning(
+    workshop: Workshop, first: date, day: date, last: date, *, only: str | None = None
+) -> None:
+    """Make ranges that begin on different days: both tell the same of the days that they share.
+
+    Cheaper than chunks, for nothing is stored: what the later range carries on is the lake's own.
+
+    Parameters
+    ----------
+    workshop
+        A workshop with a filled lake.
+    first, last
+        Days that bound the longer range.
+    day
+        Day within it on which the shorter one begins.
+    only
+        Table to judge, if not all of them.
+    """
+    for call in workshop.calls if only is None else [workshop.call(only)]:
+        longer = workshop.sessions(call[0], first, last)
+        shorter = [session for session in longer if session >= day]
+        if shorter:
+            expected, found = (workshop.computed(call, days) for days in (longer, shorter))
+            require_told(DAYS, expected, found, shorter, f"in a range from {day}", only=only)
+
+
 def check_made_over_again(workshop: Workshop, segments: Sequence[Segment]) -> None:
     """Make segments over their own old rows: nothing may change, inside or after them."""
     everything = {table: list(workshop.lake.entries(table)) for table in workshop.tables}
@@ -87,11 +122,11 @@ def check_securities_apart(workshop: Workshop, segment: Segment) -> None:
             chosen = pl.col("security_id").is_in(subset.implode())
             wanted = stage.range_of(sessions)
             frames = {
-                name: workshop.lake.scan(window.table, wanted.loaded(window)).filter(chosen)
+                name: _of_securities(workshop.io.read(window, wanted), chosen)
                 for name, window in stage.windows.items()
             }
             made = stage.function(frames, stage.settings, wanted)
-            rows = made.rows if isinstance(made, Ingested) else made
+            rows = rows_of(made, stage)
             found = rows.select(whole.columns).filter(chosen).sort(stage.contract.key)
             expected = whole.filter(chosen)
             if not found.equals(expected):
@@ -102,6 +137,11 @@ def check_securities_apart(workshop: Workshop, segment: Segment) -> None:
                     f"rows of {len(subset)} of {len(names)} securities differ when the others are "
                     f"absent; if '{kind}' must look across securities, say so in TOGETHER",
                 )
+
+
+def _of_securities(frame: pl.LazyFrame, chosen: pl.Expr) -> pl.LazyFrame:
+    """Rows of some securities; all rows of a table that is not about securities."""
+    return frame.filter(chosen) if "security_id" in frame.collect_schema() else frame
 
 
 def _stored(lake: Lake, stage: Stage, sessions: Sequence[date]) -> pl.DataFrame:

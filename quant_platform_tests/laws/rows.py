@@ -25,7 +25,7 @@ from quant_platform_tests.laws.workshop import Recipe, Workshop
 LAW = "rejected rows"
 
 HYGIENE = ("session_in_calendar", "repeated_row")
-"""Rules of ``market.hygiene`` itself."""
+"""Rules of ``market.hygiene`` itself; the first is about tables that have a session."""
 
 OWN: Mapping[str, Mapping[str, pl.Expr]] = {
     "low_is_lowest": {"low": pl.col("high") * 2},
@@ -33,6 +33,7 @@ OWN: Mapping[str, Mapping[str, pl.Expr]] = {
     "session_is_known": {"session": pl.col("session") + pl.duration(days=7)},
     # A Saturday, and before the days that calendars cover.
     "session_in_calendar": {"session": pl.lit(date(1970, 1, 3))},
+    "a_split_has_a_ratio": {"kind": pl.lit("split"), "value": pl.lit(0.0)},
 }
 """Values that break a rule whose name does not tell them."""
 
@@ -76,7 +77,8 @@ class RowRules:
             if not name.startswith(f"{contract.partition}|")
         ]
         refused = tuple(name for name in known if name == "known_at|nullability")
-        return cls((*HYGIENE, *(name for name in known if name not in refused)), refused)
+        hygiene = HYGIENE if "session" in contract.columns else HYGIENE[1:]
+        return cls((*hygiene, *(name for name in known if name not in refused)), refused)
 
 
 def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> None:
@@ -97,8 +99,9 @@ def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> 
     sessions = stage.calendar.between(first, first + timedelta(days=400))
     plan = dict(zip(sessions, rules.quarantined, strict=False))
     changes = {day: spoilt_for(stage, rule) for day, rule in plan.items()}
-    workshop = _altered(folder / "quarantined", honest, changes)
-    workshop.make(workshop.stage(stage.table), list(plan))
+    kind = stage.contract.kind
+    workshop = _altered(folder / "quarantined", honest, kind, changes)
+    workshop.make(workshop.call(stage.table), list(plan))
     filed = workshop.lake.scan(f"quarantine/{stage.table}").collect()
     for day, rule in plan.items():
         told = filed.filter(pl.col("knowledge_session") == day)["rule"].to_list()
@@ -107,9 +110,9 @@ def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> 
             found = f"a row that breaks '{rule}' was filed under {told or 'nothing'}"
             raise LawBroken(LAW, stage.table, day, found)
     for rule in rules.refused:
-        workshop = _altered(folder / "refused", honest, {first: spoilt_for(stage, rule)})
+        workshop = _altered(folder / "refused", honest, kind, {first: spoilt_for(stage, rule)})
         try:
-            workshop.make(workshop.stage(stage.table), [first])
+            workshop.make(workshop.call(stage.table), [first])
         except SourceError:
             continue
         raise LawBroken(LAW, stage.table, first, f"a row that breaks '{rule}' was not refused")
@@ -126,7 +129,7 @@ def spoilt_for(stage: Stage, rule: str) -> Change:
         raise LawBroken(LAW, stage.table, None, found)
 
     def change(delivery: Delivery) -> pl.DataFrame:
-        rows = delivery.rows
+        rows = _some(delivery)
         bad = rows.head(1).with_columns(
             value.cast(rows.schema[name]).alias(name) for name, value in values.items()
         )
@@ -135,26 +138,37 @@ def spoilt_for(stage: Stage, rule: str) -> Change:
     return change
 
 
+def _some(delivery: Delivery) -> pl.DataFrame:
+    """Rows of a delivery; of data that seldom come those of another session, as if known now."""
+    if delivery.rows.height:
+        return delivery.rows
+    known = pl.lit(delivery.calendar.cutoff(delivery.day) - timedelta(minutes=1))
+    rows = delivery.of(delivery.calendar.sessions).head(2)
+    return rows.with_columns(known_at=known.cast(rows.schema["known_at"]))
+
+
 def _repeated(delivery: Delivery) -> pl.DataFrame:
-    return pl.concat([delivery.rows.head(1), delivery.rows])
+    rows = _some(delivery)
+    return pl.concat([rows.head(1), rows])
 
 
 def _twin(contract: Contract) -> Change:
     """Return the change that delivers a second, different row under the same key."""
-    number = next(
-        n for n, c in contract.columns.items() if c.dtype.is_float() and not c.primary_key
-    )
+    rest = {n: c for n, c in contract.columns.items() if n not in contract.key}
+    number = next((n for n, c in rest.items() if c.dtype.is_float()), None)
+    text = next((n for n, c in rest.items() if c.dtype == pl.String), None)
+    other = pl.col(number) * 1.0001 if number else pl.col(str(text)) + " again"
 
     def change(delivery: Delivery) -> pl.DataFrame:
-        twin = delivery.rows.head(1).with_columns(pl.col(number) * 1.0001)
-        return pl.concat([twin, delivery.rows])
+        rows = _some(delivery)
+        return pl.concat([rows.head(1).with_columns(other), rows])
 
     return change
 
 
-def _altered(folder: Path, honest: Recipe, changes: Mapping[date, Change]) -> Workshop:
+def _altered(folder: Path, honest: Recipe, kind: str, changes: Mapping[date, Change]) -> Workshop:
     def change(delivery: Delivery) -> pl.DataFrame:
         return changes[delivery.day](delivery)
 
-    recipe = replace(honest, alter=lambda source: AlteredDelivery(source, change, changes))
+    recipe = replace(honest, alter=lambda source: AlteredDelivery(source, change, changes, kind))
     return Workshop.open(folder, recipe)

@@ -62,8 +62,12 @@ class Unsigned(FeaturesTrend):
     extra = dy.Float64(description="Distance from the average, fraction.")
 
 
-class Unwarmed(FeaturesTrend):
+class Silent(FeaturesTrend):
     extra = dy.Float32(nullable=True, min=0, description="Mean close of the quarter, price.")
+
+
+class Unwarmed(FeaturesTrend):
+    extra = dy.Float32(nullable=True, min=0, description="Mean price. Null before 63 sessions.")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,8 @@ class Unwarmed(FeaturesTrend):
         (Undocumented, "column extra is described by ''"),
         (Unitless, "column extra states no unit"),
         (Unsigned, "column extra has no bound"),
-        (Unwarmed, "column extra is nullable and does not say"),
+        (Silent, "column extra is nullable and does not say when"),
+        (Unwarmed, "column extra is null at first"),
     ],
 )
 def test_a_column_that_says_too_little_is_caught(

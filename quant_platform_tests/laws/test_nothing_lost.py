@@ -22,7 +22,7 @@ from quant_platform_tests.laws.nothing_lost import (
     check_versions_kept,
     remade,
 )
-from quant_platform_tests.laws.workshop import Recipe, Workshop
+from quant_platform_tests.laws.workshop import Recipe, Workshop, only
 
 START, END = date(2022, 3, 24), date(2022, 4, 1)
 
@@ -41,12 +41,14 @@ def test_a_row_that_is_thrown_away_is_caught(tmp_path_factory: pytest.TempPathFa
 
 def test_every_version_can_be_read(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Another market, the first one again, and a third: each content stays."""
-    first = Recipe({**MARKET, "platform__history_start": START.isoformat()})
+    first = Recipe({**MARKET, "platform__history_start": START.isoformat()}, plant=only())
     second, third = (_seeded(first, seed) for seed in (5, 6))
     workshop = Workshop.open(tmp_path_factory.mktemp("versions"), first)
     workshop.make_all(START, END)
     seen = remade(workshop, [second, first, third], START, END)
-    assert all(len(set(seen[s.table, END])) == 3 for s in workshop.stages)
+    seldom = {"securities", "actions"}
+    often = [s for s in workshop.stages if s.contract.kind not in seldom]
+    assert all(len(set(seen[s.table, END])) == 3 for s in often)
     lake = Workshop.open(workshop.folder, third).lake
     check_versions_kept(lake, seen)
 

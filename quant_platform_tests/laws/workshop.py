@@ -24,13 +24,14 @@ from quant_platform.lakehouse.rules import TRAILING_SESSIONS
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.graph import Graph, Overrides, build_graph, sleeve_contexts
 from quant_platform.orchestration.io import LakeIOManager
-from quant_platform.orchestration.making import make_range
-from quant_platform.orchestration.stage import Stage
+from quant_platform.orchestration.making import Made, make_range
+from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
 from quant_platform_tests.small_project import EVENING, small_settings
 
 RUN = "law"
+_A_WEEK = timedelta(days=7)
 Clock = Callable[[], datetime]
 
 
@@ -48,11 +49,31 @@ Pick = Callable[[str, date], Lake | None]
 """Says which lake a partition of a composed lake comes from; None leaves it out."""
 
 
-def only(branch: str, plant: Plant | None = None) -> Plant:
-    """Return the plant that leaves one branch of the graph, with another plant applied."""
+EARLY = frozenset({"market_data", "features"})
+"""Groups of stages that begin with history and need no decision of others."""
+
+
+def only(
+    branch: str | None = None, plant: Plant | None = None, *, groups: Collection[str] = EARLY
+) -> Plant:
+    """Return the plant that leaves a part of the graph, with another plant applied.
+
+    Parameters
+    ----------
+    branch
+        Branch to leave; None for all of them.
+    plant
+        What to put in the place of its stages.
+    groups
+        Groups of stages to leave.
+    """
 
     def chosen(stages: list[Stage], situation: Situation) -> list[Stage]:
-        own = [stage for stage in stages if stage.table.startswith(f"{branch}/")]
+        own = [
+            stage
+            for stage in stages
+            if stage.group in groups and (branch is None or stage.table.startswith(f"{branch}/"))
+        ]
         return own if plant is None else plant(own, situation)
 
     return chosen
@@ -123,6 +144,7 @@ class Workshop:
     graph: Graph
     lake: Lake
     io: LakeIOManager
+    _views: dict[date, Workshop] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path, recipe: Recipe) -> Workshop:
@@ -137,16 +159,41 @@ class Workshop:
         """Stages of the graph, upstream first."""
         return self.graph.stages
 
+    def planted(self, stages: list[Stage]) -> list[Stage]:
+        """Put this workshop's stages in the place of the graph's, as its recipe does."""
+        plant = self.recipe.plant
+        return stages if plant is None else plant(stages, self._situation)
+
+    @property
+    def _situation(self) -> Situation:
+        return Situation(self.lake.root, self.recipe.clock)
+
     def stage(self, table: str) -> Stage:
         """Stage of a table."""
         return next(stage for stage in self.stages if stage.table == table)
 
-    def make(self, stage: Stage, sessions: Sequence[date]) -> None:
-        """Make a range of one table, current or not; sessions without their inputs stay unmade."""
-        wanted = stage.range_of(list(sessions))
-        frames = {name: self.io.read(window, wanted) for name, window in stage.windows.items()}
+    @cached_property
+    def calls(self) -> list[tuple[Stage, ...]]:
+        """Stages by the call that makes them, upstream first."""
+        return calls(self.stages)
+
+    def call(self, table: str) -> tuple[Stage, ...]:
+        """Return the stages that one call makes together with a table, itself included."""
+        return next(call for call in self.calls if any(s.table == table for s in call))
+
+    def make(self, call: Sequence[Stage], sessions: Sequence[date]) -> None:
+        """Make a range of one call, current or not; sessions without their inputs stay unmade."""
+        for made in self.computed(call, sessions):
+            self.io.store(made)
+
+    def computed(self, call: Sequence[Stage], sessions: Sequence[date]) -> list[Made]:
+        """Compute and judge a range of one call, and store nothing."""
+        first = call[0]
+        wanted = first.range_of(list(sessions))
+        frames = {name: self.io.read(window, wanted) for name, window in first.windows.items()}
         with suppress(MissingUpstreamError):
-            self.io.store(make_range(stage, self.lake, frames, wanted, RUN))
+            return make_range(call, self.lake, frames, wanted, RUN)
+        return []
 
     def make_all(
         self,
@@ -168,14 +215,15 @@ class Workshop:
             Partitions (table, session) to take away as soon as they are made.
         """
         for begin, end in self._chunks(first, last, chunk):
-            for stage in self.stages:
-                sessions = self.sessions(stage, begin, end)
+            for call in self.calls:
+                sessions = self.sessions(call[0], begin, end)
                 if sessions:
-                    self.make(stage, sessions)
-                for session in sessions:
-                    if (stage.table, session) in absent:
-                        entry = self.lake.provenance(stage.table, session)
-                        self.lake.store(stage.table).file_of(entry).unlink()
+                    self.make(call, sessions)
+                for stage in call:
+                    for session in sessions:
+                        if (stage.table, session) in absent:
+                            entry = self.lake.provenance(stage.table, session)
+                            self.lake.store(stage.table).file_of(entry).unlink()
 
     def sessions(self, stage: Stage, first: date, last: date) -> list[date]:
         """Sessions of a stage from one day to another, within its history."""
@@ -201,6 +249,7 @@ class Workshop:
         *,
         recipe: Recipe | None = None,
         borrowed: Mapping[str, Lake] | None = None,
+        tables: Collection[str] | None = None,
     ) -> Workshop:
         """Open a new workshop whose lake is put together from partitions of others.
 
@@ -217,36 +266,51 @@ class Workshop:
             What decides the new one; this one's recipe by default.
         borrowed
             Tables that will not be made, taken wholly from a lake.
+        tables
+            Tables that the new lake has; all of them by default.
         """
         folder = self.folder / "composed" / name
         shutil.rmtree(folder, ignore_errors=True)
         new = Workshop.open(folder, recipe or self.recipe)
         for table in self.tables:
+            if tables is not None and table not in tables:
+                continue
             if borrowed and table in borrowed:
                 _borrow_table(new.lake, borrowed[table], table)
             else:
                 _compose_table(new.lake, self.lake, table, pick, written)
         return new
 
+    def view(self, last: date) -> Workshop:
+        """Return a workshop that sees this lake up to a day, for looking and not for making."""
+        if last not in self._views:
+            folder = self.folder / "views" / last.isoformat()
+            self._views[last] = Workshop.open(folder, self.recipe)
+            for table in self.tables:
+                _borrow_table(self._views[last].lake, self.lake, table, last)
+        return self._views[last]
+
     def before(self, day: date) -> Pick:
         """Pick this lake's sessions before a day, as far back as any table of the graph reads."""
-        reach = dict.fromkeys(self.tables, 0)
-        reach |= {stage.table: TRAILING_SESSIONS for stage in self.stages}
+        oldest: dict[str, date] = {}
         for stage in self.stages:
-            for window in stage.windows.values():
-                reach[window.table] = max(reach[window.table], window.reach)
-        oldest = {}
-        for stage in self.stages:
-            earlier = stage.calendar.between(stage.history_start, day - timedelta(days=1))
-            kept = earlier[-reach[stage.table] :]
-            oldest[stage.table] = kept[0] if kept else day
+            kept = stage.calendar.between(stage.history_start, day - timedelta(days=1))
+            reads = {stage.table: kept[-TRAILING_SESSIONS:]}
+            following = stage.calendar.between(max(day, stage.history_start), day + _A_WEEK)[:1]
+            for window in stage.windows.values() if following else ():
+                reads[window.table] = [
+                    *reads.get(window.table, ()),
+                    *stage.range_of(following).loaded(window),
+                ]
+            for table, read in reads.items():
+                oldest[table] = min([*read, oldest.get(table, day)])
         return lambda table, session: self.lake if oldest.get(table, day) <= session < day else None
 
     def under(self, recipe: Recipe) -> Workshop:
         """Return a workshop of another recipe on this lake; the wall clock is still this one's."""
         graph = recipe.graph(self.folder)
         io = LakeIOManager(self.lake, {stage.table: stage for stage in graph.stages})
-        return Workshop(self.folder, recipe, graph, self.lake, io)
+        return Workshop(self.folder, recipe, graph, self.lake, io, self._views)
 
     def _chunks(self, first: date, last: date, chunk: int | None) -> Iterator[tuple[date, date]]:
         days = sorted({day for stage in self.stages for day in self.sessions(stage, first, last)})
@@ -283,14 +347,17 @@ def _compose_table(
     target.log(table).append(entries)
 
 
-def _borrow_table(target: Lake, lake: Lake, table: str) -> None:
-    """Link a whole table of another lake."""
+def _borrow_table(target: Lake, lake: Lake, table: str, last: date | None = None) -> None:
+    """Link a whole table of another lake; its log ends with a day."""
     own, theirs = target.layout(table), lake.layout(table)
     link = own.folder.parent
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(theirs.folder.parent)
     own.log.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(theirs.log, own.log)
+    if last is None:
+        shutil.copy(theirs.log, own.log)
+    else:
+        target.log(table).append([e for e in lake.entries(table).values() if e.session <= last])
 
 
 @cache

@@ -14,7 +14,7 @@ from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import CalendarError, SourceError
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.market.bars import published_bars
-from quant_platform.sources.protocol import BAR_SCHEMA, SECURITY_SCHEMA
+from quant_platform.sources.protocol import ACTION_SCHEMA, BAR_SCHEMA, SECURITY_SCHEMA
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, span
 
 DAYS = SESSIONS[:3]
@@ -37,6 +37,11 @@ class OneTable:
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
         return pl.DataFrame(schema=SECURITY_SCHEMA)
+
+    def actions(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return pl.DataFrame(schema=ACTION_SCHEMA)
 
 
 def rows(*more: dict[str, Any]) -> pl.DataFrame:

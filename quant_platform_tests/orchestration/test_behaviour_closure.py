@@ -24,10 +24,10 @@ from quant_platform_tests.end_to_end.stories import make_directly, materialised,
 from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
-BARS, TREND, STATE = (
-    f"instruments/{kind}" for kind in ("bars", "features_trend", "features_state")
+BARS, ACTIONS, TREND, STATE = (
+    f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, TREND, STATE)
+TABLES = (BARS, ACTIONS, TREND, STATE)
 REJECTED = f"quarantine/{BARS}"
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(30))
 CLOSED, AFTER, LAST = DAY[15], DAY[16], DAY[-1]
@@ -48,7 +48,7 @@ def rows() -> pl.DataFrame:
 def declared_first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Stories of a lake that knew of the closure from the beginning."""
     project = SmallProject.create(
-        tmp_path_factory.mktemp("declared"), sources=published(rows()), **DECLARED
+        tmp_path_factory.mktemp("declared"), sources=published(rows()), tables=TABLES, **DECLARED
     )
     project.fill(FIRST, LAST, jobs=["us_daily"])
     told = {table: story(project.lake, table) for table in (*TABLES, REJECTED)}
@@ -63,7 +63,7 @@ def declared_first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object
 
 
 def test_bars_of_the_closed_day_are_quarantined(small_project: Make) -> None:
-    project = small_project(sources=published(rows()), **DECLARED)
+    project = small_project(sources=published(rows()), tables=TABLES, **DECLARED)
     project.make([BARS], FIRST, AFTER)
     rejected = project.lake.scan(REJECTED, [AFTER]).collect()
     assert rejected["rule"].to_list() == ["session_in_calendar"] * len(STRAY)
@@ -75,10 +75,11 @@ def test_bars_of_the_closed_day_are_quarantined(small_project: Make) -> None:
     assert kept.height == len(SECURITIES) + 2
 
 
+@pytest.mark.slow
 def test_single_days_equal_the_range(
     small_project: Make, declared_first: dict[str, object]
 ) -> None:
-    days = small_project(sources=published(rows()), **DECLARED)
+    days = small_project(sources=published(rows()), tables=TABLES, **DECLARED)
     for session in days.stage(BARS).calendar.between(FIRST, LAST):
         for table in TABLES:
             make_directly(days, table, [session])
@@ -88,16 +89,16 @@ def test_single_days_equal_the_range(
 def test_a_closure_declared_later_recomputes_what_it_touches(
     small_project: Make, declared_first: dict[str, object]
 ) -> None:
-    unaware = small_project(sources=published(rows()))
+    unaware = small_project(sources=published(rows()), tables=TABLES)
     unaware.fill(FIRST, LAST, jobs=["us_daily"])
     made = {table: story(unaware.lake, table) for table in TABLES}
     assert made[BARS].keys() == set(DAY)
 
-    aware = small_project(sources=published(rows()), **DECLARED)
+    aware = small_project(sources=published(rows()), tables=TABLES, **DECLARED)
     wanted = aware.stage(BARS).range_of(aware.stage(BARS).calendar.between(FIRST, LAST))
     stages = [aware.stage(table) for table in TABLES]
     stale = stale_sessions(aware.lake, stages, wanted)
-    assert stale[BARS] == {AFTER}
+    assert stale[BARS] == stale[ACTIONS] == {AFTER}
     assert stale[TREND] == stale[STATE] == {day for day in DAY if day > CLOSED}
 
     aware.fill(FIRST, LAST, jobs=["us_daily"])
@@ -125,11 +126,13 @@ def test_a_closure_declared_later_recomputes_what_it_touches(
 
 
 def test_a_closure_taken_back_restores_the_old_lake(small_project: Make) -> None:
-    unaware = small_project(sources=published(rows()))
+    unaware = small_project(sources=published(rows()), tables=TABLES)
     unaware.fill(FIRST, LAST, jobs=["us_daily"])
     made = {table: story(unaware.lake, table) for table in TABLES}
-    small_project(sources=published(rows()), **DECLARED).fill(FIRST, LAST, jobs=["us_daily"])
-    again = small_project(sources=published(rows()))
+    small_project(sources=published(rows()), tables=TABLES, **DECLARED).fill(
+        FIRST, LAST, jobs=["us_daily"]
+    )
+    again = small_project(sources=published(rows()), tables=TABLES)
     again.fill(FIRST, LAST, jobs=["us_daily"])
     assert {table: story(again.lake, table) for table in TABLES} == made
     for table in TABLES:

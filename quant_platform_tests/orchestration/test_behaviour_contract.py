@@ -28,9 +28,10 @@ from quant_platform_tests.end_to_end.stories import (
 from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
-BARS, TREND, STATE = (
-    f"instruments/{kind}" for kind in ("bars", "features_trend", "features_state")
+BARS, ACTIONS, TREND, STATE = (
+    f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
+TABLES = (BARS, ACTIONS, TREND, STATE)
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(6))
 BROKEN = DAY[3]
 
@@ -60,8 +61,10 @@ def with_trend(function: Any) -> Callable[[list[Stage]], list[Stage]]:
 
 @pytest.fixture
 def project(small_project: Make) -> SmallProject:
-    made = small_project(sources=published(clean_rows(DAY[-1])), stages=with_trend(negative_close))
-    made.make([BARS], FIRST, DAY[-1])
+    made = small_project(
+        sources=published(clean_rows(DAY[-1])), tables=TABLES, stages=with_trend(negative_close)
+    )
+    made.make([BARS, ACTIONS], FIRST, DAY[-1])
     return made
 
 
@@ -91,9 +94,9 @@ def test_single_days_fail_with_the_same_sentence(project: SmallProject) -> None:
 
 def test_a_lacking_column_fails_as_well(small_project: Make) -> None:
     project = small_project(
-        sources=published(clean_rows(DAY[-1])), stages=with_trend(lacking_column)
+        sources=published(clean_rows(DAY[-1])), tables=TABLES, stages=with_trend(lacking_column)
     )
-    project.make([BARS], FIRST, DAY[-1])
+    project.make([BARS, ACTIONS], FIRST, DAY[-1])
     error = attempt(project, [TREND], FIRST, DAY[-1])
     assert isinstance(error, ContractError)
     assert "lacks ['sma_50']" in str(error)

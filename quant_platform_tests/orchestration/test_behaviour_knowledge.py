@@ -32,10 +32,10 @@ from quant_platform_tests.orchestration.known_history import (
 )
 from quant_platform_tests.small_project import SmallProject
 
-BARS, TREND, STATE = (
-    f"instruments/{kind}" for kind in ("bars", "features_trend", "features_state")
+BARS, ACTIONS, TREND, STATE = (
+    f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, TREND, STATE)
+TABLES = (BARS, ACTIONS, TREND, STATE)
 Make = Callable[..., SmallProject]
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(262))
 LAST = DAY[-1]
@@ -71,7 +71,9 @@ def rows() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, rows: pl.DataFrame) -> Iterator[SmallProject]:
-    made = SmallProject.create(tmp_path_factory.mktemp("knowledge"), sources=published(rows))
+    made = SmallProject.create(
+        tmp_path_factory.mktemp("knowledge"), sources=published(rows), tables=TABLES
+    )
     made.fill(FIRST, LAST, jobs=["us_daily"], chunk=400)
     yield made
     made.close()
@@ -137,7 +139,7 @@ def test_a_correction_changes_nothing_before_it_is_known(
     project: SmallProject, small_project: Make
 ) -> None:
     """The lake without any late news agrees up to the session before each piece of it."""
-    plain = small_project(sources=published(clean_rows(LAST)))
+    plain = small_project(sources=published(clean_rows(LAST)), tables=TABLES)
     until = DAY[:50]
     for table in TABLES:
         make_directly(plain, table, until)
@@ -194,10 +196,11 @@ def test_a_late_session_is_reported_and_not_failed(project: SmallProject) -> Non
     assert told == [(DAY[50], "row_count"), (DAY[51], "late_share")]
 
 
+@pytest.mark.slow
 def test_single_days_equal_the_range(
     project: SmallProject, rows: pl.DataFrame, small_project: Make
 ) -> None:
-    days = small_project(sources=published(rows))
+    days = small_project(sources=published(rows), tables=TABLES)
     for table in TABLES:
         make_directly(days, table, DAY[: DAY.index(EVENTS[0])])
     for session in EVENTS:
@@ -223,7 +226,7 @@ def test_random_corrections_of_random_age(small_project: Make, seed: int) -> Non
                 rows = corrected(rows, chosen, float(random.uniform(0.8, 1.2)), sessions[known])
     rows = rows.unique(["security_id", "session", "known_at"], keep="last", maintain_order=True)
     settings = {"platform__features__state__replay_sessions": replay}
-    made = small_project(sources=published(rows), **settings)
+    made = small_project(sources=published(rows), tables=TABLES, **settings)
     for table in TABLES:
         for begin, end in ((0, 20), (20, 37), (37, 60)):
             make_directly(made, table, sessions[begin:end])

@@ -19,9 +19,10 @@ from quant_platform_tests.end_to_end.stories import attempt, make_directly, mate
 from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
-BARS, TREND, STATE = (
-    f"instruments/{kind}" for kind in ("bars", "features_trend", "features_state")
+BARS, ACTIONS, TREND, STATE = (
+    f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
+TABLES = (BARS, ACTIONS, TREND, STATE)
 LAST = NYSE.offset(FIRST, 266)
 MISSING = NYSE.offset(FIRST, 8)
 FAR = NYSE.offset(MISSING, 252)
@@ -39,7 +40,10 @@ def with_a_hole(
     tmp_path_factory: pytest.TempPathFactory, rows: pl.DataFrame
 ) -> Iterator[tuple[SmallProject, MissingUpstreamError]]:
     """Make features over bars that lack one session; give the project and the error."""
-    project = SmallProject.create(tmp_path_factory.mktemp("hole"), sources=published(rows))
+    project = SmallProject.create(
+        tmp_path_factory.mktemp("hole"), sources=published(rows), tables=TABLES
+    )
+    project.make([ACTIONS], FIRST, LAST)
     project.make([BARS], FIRST, NYSE.offset(MISSING, -1))
     project.make([BARS], NYSE.offset(MISSING, 1), LAST)
     error = attempt(project, [TREND, STATE], FIRST, LAST)
@@ -89,7 +93,8 @@ def test_single_days_make_and_refuse_the_same(
     with_a_hole: tuple[SmallProject, MissingUpstreamError], rows: pl.DataFrame, small_project: Make
 ) -> None:
     project, _error = with_a_hole
-    days = small_project(sources=published(rows))
+    days = small_project(sources=published(rows), tables=TABLES)
+    make_directly(days, ACTIONS, DAYS)
     for bars in ([d for d in DAYS if d < MISSING], [d for d in DAYS if d > MISSING]):
         make_directly(days, BARS, bars)
     for table in (TREND, STATE):
@@ -117,9 +122,12 @@ def test_one_run_of_a_single_day_fails_like_the_range(
 def test_making_the_session_and_filling_equals_a_lake_without_the_hole(
     small_project: Make, rows: pl.DataFrame
 ) -> None:
-    whole, mended = (small_project(name, sources=published(rows)) for name in ("whole", "mended"))
+    whole, mended = (
+        small_project(name, sources=published(rows), tables=TABLES) for name in ("whole", "mended")
+    )
     last = NYSE.offset(MISSING, 10)
     whole.fill(FIRST, last, jobs=["us_daily"])
+    mended.make([ACTIONS], FIRST, last)
     mended.make([BARS], FIRST, NYSE.offset(MISSING, -1))
     mended.make([BARS], NYSE.offset(MISSING, 1), last)
     assert attempt(mended, [TREND, STATE], FIRST, last) is not None
@@ -131,7 +139,7 @@ def test_making_the_session_and_filling_equals_a_lake_without_the_hole(
 
 
 def test_a_deleted_file_is_a_missing_session(small_project: Make, rows: pl.DataFrame) -> None:
-    project = small_project(sources=published(rows))
+    project = small_project(sources=published(rows), tables=TABLES)
     last = NYSE.offset(MISSING, 5)
     project.fill(FIRST, last, jobs=["us_daily"])
     before = {table: project.hashes(table) for table in (BARS, TREND, STATE)}
@@ -148,6 +156,6 @@ def test_a_deleted_file_is_a_missing_session(small_project: Make, rows: pl.DataF
 def test_an_absent_session_before_history_is_no_missing_one(
     small_project: Make, rows: pl.DataFrame
 ) -> None:
-    project = small_project(sources=published(rows))
-    project.make([BARS], FIRST, FIRST)
+    project = small_project(sources=published(rows), tables=TABLES)
+    project.make([BARS, ACTIONS], FIRST, FIRST)
     assert attempt(project, [TREND, STATE], FIRST, FIRST) is None

@@ -57,7 +57,7 @@ def poison(project: SmallProject, sessions: list[date], by: str) -> None:
 
 @pytest.fixture
 def filled(small_project: Make) -> SmallProject:
-    project = small_project(sources=published(rows_with_replays()))
+    project = small_project(sources=published(rows_with_replays()), tables=[STATE])
     project.fill(FIRST, LAST, jobs=["us_daily"])
     return project
 

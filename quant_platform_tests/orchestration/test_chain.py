@@ -15,8 +15,9 @@ def test_a_backfill_makes_every_table_and_a_second_one_does_nothing(small_projec
     report = project.fill(date(2022, 1, 3), date(2022, 2, 28))
     assert report.done == 2
     for stage in project.graph.stages:
-        sessions = stage.calendar.between(date(2022, 1, 3), date(2022, 2, 28))
-        assert project.lake.sessions(stage.table) == sessions
+        # Before its first day a table is empty: it needs no run, and gets none.
+        sessions = stage.calendar.between(stage.first_day, date(2022, 2, 28))
+        assert list(project.lake.entries(stage.table)) == sessions
         materialised = project.instance.get_materialized_partitions(stage.key)
         assert materialised == {day.isoformat() for day in sessions}
     again = project.fill(date(2022, 1, 3), date(2022, 2, 28))

@@ -27,7 +27,12 @@ from quant_platform_tests.small_project import REPOSITORY, SmallProject, small_s
 
 Make = Callable[..., SmallProject]
 FIRST, LAST = date(2022, 1, 3), date(2022, 1, 7)
-SMALL = {"platform__embedded_market__symbols_per_sleeve": 2}
+TABLES = [
+    f"{sleeve}/{kind}"
+    for sleeve in ("instruments", "crypto")
+    for kind in ("features_trend", "features_state")
+]
+SMALL = {"platform__embedded_market__symbols_per_sleeve": 2, "tables": TABLES}
 
 
 # -- opening ---------------------------------------------------------------------------------------
@@ -69,7 +74,7 @@ def test_storage_that_is_in_the_way_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_whole_instance_opens(small_project: Make) -> None:
-    project = small_project()
+    project = small_project(**SMALL)
     assert project.instance.get_runs_count() == 0
     assert os.environ["DAGSTER_HOME"] == str(project.settings.dagster_home)
 
@@ -219,7 +224,7 @@ def test_an_interrupted_write_is_completed_and_reported(forgetful: SmallProject)
 
 
 def test_an_empty_lake_has_nothing_to_report(small_project: Make) -> None:
-    project = small_project()
+    project = small_project(**SMALL)
     assert report_unknown(project.instance, project.lake, project.graph.stages) == {}
 
 

@@ -99,7 +99,7 @@ def test_the_clock_strikes_after_the_grace(evening: dg.ScheduleDefinition) -> No
 def test_each_calendar_has_a_job_with_all_of_its_tables(
     graph: Graph, definitions: dg.Definitions
 ) -> None:
-    assert set(graph.jobs) == {"us_daily", "crypto_daily"}
+    assert set(graph.jobs) == {"us_daily", "crypto_daily", "portfolio_daily"}
     for name, stages in graph.jobs.items():
         job = definitions.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == {

@@ -14,8 +14,7 @@ from quant_platform.orchestration.lint import LintFinding, lint_definitions
 from quant_platform.orchestration.partitions import (
     daily_partitions,
     lookback_mapping,
-    sessions_read_utc_days,
-    utc_days_read_sessions,
+    other_calendar_mapping,
 )
 
 GRACE = timedelta(minutes=90)
@@ -79,8 +78,8 @@ def test_a_clean_graph_has_no_findings() -> None:
                 "state",
                 [reads("returns"), reads("state", lookback_mapping(1, self_dependent=True))],
             ),
-            table("coins", [reads("bars", utc_days_read_sessions())], partitions=CRYPTO),
-            table("meta", [reads("coins", sessions_read_utc_days()), reads("trend")]),
+            table("coins", [reads("bars", other_calendar_mapping(7))], partitions=CRYPTO),
+            table("meta", [reads("coins", other_calendar_mapping(1)), reads("trend")]),
             table("study", [reads("trend")], partitions=None, metadata=RESEARCH),
         )
         == []

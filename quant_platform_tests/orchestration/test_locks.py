@@ -15,7 +15,10 @@ from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
 DAY = date(2022, 1, 3)
-SMALL = {"platform__embedded_market__symbols_per_sleeve": 2}
+SMALL = {
+    "platform__embedded_market__symbols_per_sleeve": 2,
+    "tables": ["instruments/features_state"],
+}
 
 
 @dg.asset(key=["x", "bars"], required_resource_keys={"job_lock"})

@@ -22,8 +22,7 @@ from quant_platform.errors import CalendarError, ConfigError
 from quant_platform.orchestration.partitions import (
     daily_partitions,
     lookback_mapping,
-    sessions_read_utc_days,
-    utc_days_read_sessions,
+    other_calendar_mapping,
 )
 
 GRACE = timedelta(minutes=90)
@@ -239,12 +238,12 @@ def test_near_the_first_partition_the_mapping_shortens_in_silence() -> None:
 def test_a_utc_day_reads_the_last_week_of_sessions() -> None:
     crypto, nyse = daily_partitions(CRYPTO, START), daily_partitions(NYSE, START)
     saturday = date(2024, 7, 6)
-    assert upstream(utc_days_read_sessions(), crypto, nyse, [saturday]) == (
+    assert upstream(other_calendar_mapping(7), crypto, nyse, [saturday]) == (
         [date(2024, 7, 1), date(2024, 7, 2), date(2024, 7, 3), date(2024, 7, 5)],
         False,
     )
     for day in CRYPTO.between(date(2016, 1, 11), date(2026, 6, 16))[::37]:
-        read, _ = upstream(utc_days_read_sessions(), crypto, nyse, [day])
+        read, _ = upstream(other_calendar_mapping(7), crypto, nyse, [day])
         assert read[-1] == NYSE.between(START, day)[-1]
 
 
@@ -252,7 +251,7 @@ def test_a_week_holds_a_session_even_in_september_2001() -> None:
     start = date(2001, 1, 1)
     crypto, nyse = daily_partitions(CRYPTO, start), daily_partitions(NYSE, start)
     sunday = date(2001, 9, 16)
-    assert upstream(utc_days_read_sessions(), crypto, nyse, [sunday]) == (
+    assert upstream(other_calendar_mapping(7), crypto, nyse, [sunday]) == (
         [date(2001, 9, 10)],
         False,
     )
@@ -262,7 +261,7 @@ def test_the_newest_saturday_misses_no_upstream() -> None:
     crypto, nyse = daily_partitions(CRYPTO, START), daily_partitions(NYSE, START)
     saturday, sunday_noon = date(2026, 6, 20), datetime(2026, 6, 21, 12, tzinfo=UTC)
     sessions = NYSE.between(date(2026, 6, 13), saturday)
-    assert upstream(utc_days_read_sessions(), crypto, nyse, [saturday], now=sunday_noon) == (
+    assert upstream(other_calendar_mapping(7), crypto, nyse, [saturday], now=sunday_noon) == (
         sessions,
         False,
     )
@@ -280,12 +279,12 @@ def test_twin_the_identity_gives_a_saturday_nothing_and_no_error() -> None:
 def test_a_session_reads_the_utc_days_since_the_session_before() -> None:
     crypto, nyse = daily_partitions(CRYPTO, START), daily_partitions(NYSE, START)
     monday = date(2024, 7, 8)
-    assert upstream(sessions_read_utc_days(), nyse, crypto, [monday]) == (
+    assert upstream(other_calendar_mapping(1), nyse, crypto, [monday]) == (
         [date(2024, 7, 5), date(2024, 7, 6), date(2024, 7, 7), monday],
         False,
     )
     for session in NYSE.between(date(2016, 1, 5), date(2026, 6, 16))[::97]:
-        assert upstream(sessions_read_utc_days(), nyse, crypto, [session]) == (
+        assert upstream(other_calendar_mapping(1), nyse, crypto, [session]) == (
             CRYPTO.between(NYSE.offset(session, -1), session),
             False,
         )

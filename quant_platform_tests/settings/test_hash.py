@@ -69,6 +69,8 @@ def test_the_machine_does_not_matter(project: Path, tmp_path: Path) -> None:
         ("platform.ui.port", 3001),
         ("platform.backfill_chunk", 100),
         ("sleeves.crypto.description", "other words"),
+        ("scanners.us_trend.description", "other words"),
+        ("metas.meta.description", "other words"),
     ],
 )
 def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: object) -> None:
@@ -80,12 +82,13 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("platform.history_start", date(2024, 1, 2)),
+        ("platform.history_start", date(2022, 1, 4)),
+        ("platform.walk_forward_start", date(2023, 1, 4)),
         ("platform.ingest_grace_minutes", 91),
         ("platform.extra_holidays", {"XNYS": [date(2025, 1, 9)]}),
         ("platform.extra_sessions", {"XNYS": [date(2025, 1, 9)]}),
         ("platform.calendars.XNYS.periods_per_year", 251),
-        ("platform.rebalance.step", 20),
+        ("platform.rebalance.step", 21),
         ("platform.rebalance.anchor", date(2015, 1, 5)),
         ("platform.knowledge_lag_minutes.bars", 31),
         ("platform.features.trend.block_sessions", 62),
@@ -95,6 +98,18 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
         ("platform.features.state.replay_sessions", 20),
         ("sleeves.crypto.symbols", 61),
         ("sleeves.crypto.asset_classes", ["crypto", "etf"]),
+        ("sleeves.crypto.scanners", ["binance_spot_trend"]),
+        ("sleeves.crypto.returns.execution_price", "open"),
+        ("sleeves.crypto.selection.top_n", 9),
+        ("sleeves.crypto.portfolio.cap", 0.3),
+        ("sleeves.crypto.portfolio.hrp.linkage", "single"),
+        ("sleeves.crypto.costs.slippage_bps", 11.0),
+        ("scanners.us_trend.limit", 24),
+        ("scanners.us_trend.exclude_symbols", ["NYSE:A"]),
+        ("metas.meta.train", 61),
+        ("execution.cash", 100_001.0),
+        ("execution.gates.kill_switch", True),
+        ("regimes.throttle.STRESSED.risk", 0.1),
     ],
 )
 def test_what_can_change_a_result_is_inside(project: Path, key: str, value: object) -> None:
@@ -157,7 +172,19 @@ def test_the_order_of_keys_never_matters(values: dict[str, object], shuffler: An
     assert slice_hash({key: values[key] for key in keys}) == slice_hash(values)
 
 
-def test_a_sleeve_hashes_the_same_whatever_order_its_classes_have() -> None:
-    one = SleeveSettings(name="a", calendar="XNYS", asset_classes=("stock", "etf"))
-    two = SleeveSettings(name="a", calendar="XNYS", asset_classes=("etf", "stock"))
-    assert slice_hash(one) == slice_hash(two)
+def test_a_sleeve_hashes_the_same_whatever_order_its_lists_have() -> None:
+    named = {"name": "a", "calendar": "XNYS"}
+    one = {"asset_classes": ["stock", "etf"], "scanners": ["b", "c"]}
+    two = {"asset_classes": ["etf", "stock"], "scanners": ["c", "b"]}
+    hashes = {slice_hash(SleeveSettings.model_validate(named | lists)) for lists in (one, two)}
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("name", ["execution.yaml", "regimes.yaml", "meta/meta.yaml"])
+def test_a_file_that_is_left_out_is_another_hash(project: Path, name: str) -> None:
+    before = config_hash(project)
+    (project / "assets_config" / "execution.yaml").unlink()
+    without_account = config_hash(project)
+    (project / "assets_config" / name).unlink(missing_ok=True)
+    assert before != without_account
+    assert (config_hash(project) == without_account) is (name == "execution.yaml")

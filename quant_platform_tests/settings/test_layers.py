@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from quant_platform.settings import (
+    CostSettings,
     EmbeddedMarketSettings,
+    ExecutionSettings,
     PlatformSettings,
+    ProfilesSettings,
+    ReturnsSettings,
+    SelectionSettings,
     SleeveSettings,
     load_settings,
 )
@@ -21,18 +27,117 @@ SEED_VARIABLE = "QUANT_PLATFORM__EMBEDDED_MARKET__SEED"
 
 
 def test_the_shipped_file_says_what_the_defaults_say(project: Path) -> None:
-    assert load_settings(project, environ={}).platform == PlatformSettings()
+    settings = load_settings(project, environ={})
+    assert settings.platform == PlatformSettings()
+    assert settings.execution == ExecutionSettings()
+    for name in ("etfs", "instruments"):
+        sleeve = settings.sleeves[name]
+        assert sleeve.returns == ReturnsSettings()
+        assert sleeve.selection == SelectionSettings()
+        assert sleeve.portfolio == ProfilesSettings()
+        assert sleeve.costs == CostSettings()
 
 
 def test_shipped_sleeves(project: Path) -> None:
     sleeves = load_settings(project, environ={}).sleeves
-    assert list(sleeves) == ["crypto", "instruments"]
-    assert sleeves["instruments"].calendar == "XNYS"
-    assert sleeves["instruments"].asset_classes == ("stock",)
-    assert sleeves["crypto"].calendar == "24/7"
-    assert sleeves["crypto"].asset_classes == ("crypto",)
+    assert list(sleeves) == ["crypto", "etfs", "instruments"]
+    assert {name: sleeve.calendar for name, sleeve in sleeves.items()} == {
+        "crypto": "24/7",
+        "etfs": "XNYS",
+        "instruments": "XNYS",
+    }
+    assert {name: sleeve.asset_classes for name, sleeve in sleeves.items()} == {
+        "crypto": ("crypto",),
+        "etfs": ("etf",),
+        "instruments": ("stock",),
+    }
+    assert {name: sleeve.scanners for name, sleeve in sleeves.items()} == {
+        "crypto": ("binance_acceleration_trend", "binance_spot_trend"),
+        "etfs": ("etf_equity_momentum", "sector_etf_trend"),
+        "instruments": ("mean_reversion", "us_trend"),
+    }
     assert sleeves["crypto"].sources == {"bars": "simulated"}
     assert {sleeve.kind for sleeve in sleeves.values()} == {"rebalanced"}
+
+
+def test_crypto_is_dearer_and_has_no_opening_auction(project: Path) -> None:
+    crypto = load_settings(project, environ={}).sleeves["crypto"]
+    assert (crypto.costs.slippage_bps, crypto.costs.commission_bps) == (10.0, 4.0)
+    assert crypto.returns.execution_price == "typical"
+
+
+def test_what_is_shipped_beside_the_sleeves(project: Path) -> None:
+    settings = load_settings(project, environ={})
+    assert {name: scanner.asset_class for name, scanner in settings.scanners.items()} == {
+        "binance_acceleration_trend": "crypto",
+        "binance_spot_trend": "crypto",
+        "etf_equity_momentum": "etf",
+        "mean_reversion": "stock",
+        "sector_etf_trend": "etf",
+        "us_trend": "stock",
+    }
+    assert list(settings.metas) == ["meta"]
+    assert settings.metas["meta"].members == tuple(settings.sleeves)
+    assert settings.execution is not None
+    assert settings.execution.portfolio == "meta"
+    assert settings.regimes is not None
+    assert settings.regimes.benchmark.sleeve == "etfs"
+    assert settings.platform.walk_forward_start == date(2023, 1, 3)
+    assert settings.platform.rebalance.step == 20
+
+
+def test_meta_execution_and_regimes_may_be_left_out(project: Path) -> None:
+    config = project / "assets_config"
+    shutil.rmtree(config / "meta")
+    (config / "execution.yaml").unlink()
+    (config / "regimes.yaml").unlink()
+    settings = load_settings(project, environ={})
+    assert (settings.metas, settings.execution, settings.regimes) == ({}, None, None)
+    assert settings.manifest()["execution"] is None
+    assert settings.origins["regimes"] == "default"
+
+
+def test_a_fourth_sleeve_is_one_file(project: Path) -> None:
+    path = project / "assets_config" / "sleeves" / "majors.yaml"
+    path.write_text("calendar: 24/7\nasset_classes: [crypto]\nscanners: [binance_spot_trend]\n")
+    settings = load_settings(project, environ={})
+    assert list(settings.sleeves) == ["crypto", "etfs", "instruments", "majors"]
+    assert settings.sleeves["majors"].portfolio == ProfilesSettings()
+    assert settings.origins["sleeves.majors.scanners"] == (
+        "file assets_config/sleeves/majors.yaml:3"
+    )
+
+
+def test_another_scanner_is_one_file_and_a_line(project: Path, crypto_file: Path) -> None:
+    folder = project / "assets_config" / "scanners" / "crypto"
+    shutil.copy(folder / "binance_spot_trend.yaml", folder / "quiet_trend.yaml")
+    settings = load_settings(project, environ={})
+    assert settings.scanners["quiet_trend"].asset_class == "crypto"
+    text = crypto_file.read_text()
+    crypto_file.write_text(
+        text.replace("  - binance_spot_trend\n", "  - binance_spot_trend\n  - quiet_trend\n")
+    )
+    settings = load_settings(project, environ={})
+    assert "quiet_trend" in settings.sleeves["crypto"].scanners
+
+
+def test_another_meta_is_one_file(project: Path) -> None:
+    path = project / "assets_config" / "meta" / "meta_listed.yaml"
+    path.write_text("members: [etfs, instruments]\nprofiles: [hrp]\n")
+    settings = load_settings(project, environ={})
+    assert list(settings.metas) == ["meta", "meta_listed"]
+    assert settings.metas["meta_listed"].profiles == ("hrp",)
+
+
+def test_files_that_are_hidden_or_no_settings_are_passed_over(project: Path) -> None:
+    before = load_settings(project, environ={})
+    config = project / "assets_config"
+    (config / "README.md").write_text("words")
+    (config / "scanners" / "README.md").write_text("words")
+    (config / "scanners" / ".draft.yaml").write_text("[")
+    (config / "meta" / ".meta.yaml.swp").write_text("[")
+    (config / "sleeves" / "_old").mkdir()
+    assert load_settings(project, environ={}) == before
 
 
 def test_each_layer_wins_over_the_ones_below(project: Path, platform_file: Path) -> None:
@@ -71,19 +176,28 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
     settings = load_settings(
         project,
         environ={
-            "QUANT_PLATFORM__HISTORY_START": "2024-01-02",
+            "QUANT_PLATFORM__HISTORY_START": "2022-03-01",
+            "QUANT_PLATFORM__WALK_FORWARD_START": "2023-03-01",
             "QUANT_PLATFORM__UI": "{port: 3001}",
             "QUANT_PLATFORM__UI__HOST": "'0.0.0.0'",
             "QUANT_PLATFORM__CALENDARS__24_7__PERIODS_PER_YEAR": "366",
             "QUANT_PLATFORM__EXTRA_HOLIDAYS__XNYS": "[2025-01-09]",
             "QUANT_PLATFORM__KNOWLEDGE_LAG_MINUTES__BARS": "45",
             "QUANT_SLEEVES__CRYPTO__SYMBOLS": "5",
+            "QUANT_SLEEVES__CRYPTO__SCANNERS": "[binance_spot_trend]",
+            "QUANT_SLEEVES__CRYPTO__PORTFOLIO__HRP__LEAF_ORDER": "false",
+            "QUANT_SCANNERS__US_TREND__LIMIT": "7",
+            "QUANT_METAS__META__BOUNDS__UPPER": "0.6",
+            "QUANT_EXECUTION__GATES__KILL_SWITCH": "true",
+            "QUANT_EXECUTION__SLEEVES__ETFS__LOT": "100.0",
+            "QUANT_REGIMES__THROTTLE__RISK_ON__ENTRY": "0.9",
             "QUANT_PROJECT": "ignored because the root is given",
             "QUANTUM__PLATFORM": "not ours",
         },
     )
     platform = settings.platform
-    assert platform.history_start == date(2024, 1, 2)
+    assert platform.history_start == date(2022, 3, 1)
+    assert platform.walk_forward_start == date(2023, 3, 1)
     assert (platform.ui.host, platform.ui.port) == ("0.0.0.0", 3001)
     assert platform.calendars["24/7"].periods_per_year == 366
     assert platform.calendars["24/7"].job == "crypto_daily"
@@ -91,6 +205,20 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
     assert platform.knowledge_lag_minutes == {"bars": 45}
     assert settings.sleeves["crypto"].symbols == 5
     assert settings.sleeves["instruments"].symbols is None
+    assert settings.sleeves["crypto"].scanners == ("binance_spot_trend",)
+    assert not settings.sleeves["crypto"].portfolio.hrp.leaf_order
+    assert settings.scanners["us_trend"].limit == 7
+    assert settings.metas["meta"].bounds.upper == 0.6
+    assert settings.execution is not None
+    assert settings.execution.gates.kill_switch
+    assert settings.execution.sleeves["etfs"].lot == 100.0
+    assert settings.execution.terms("etfs", "XNYS").half_spread_bps == 3.0
+    assert settings.regimes is not None
+    assert settings.regimes.throttle["RISK_ON"].entry == 0.9
+    assert settings.regimes.throttle["RISK_ON"].risk == 1.0
+    assert settings.origins["scanners.us_trend.limit"] == (
+        "environment QUANT_SCANNERS__US_TREND__LIMIT"
+    )
 
 
 def test_the_process_environment_is_the_default(
@@ -104,11 +232,11 @@ def test_the_process_environment_is_the_default(
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"platform.history_start": date(2024, 1, 2), "platform.embedded_market.seed": 3},
-        {"platform": {"history_start": "2024-01-02", "embedded_market": {"seed": 3}}},
-        {"platform": {"history_start": "2024-01-02", "embedded_market.seed": 3}},
+        {"platform.history_start": date(2022, 3, 1), "platform.embedded_market.seed": 3},
+        {"platform": {"history_start": "2022-03-01", "embedded_market": {"seed": 3}}},
+        {"platform": {"history_start": "2022-03-01", "embedded_market.seed": 3}},
         {
-            "platform.history_start": "2024-01-02",
+            "platform.history_start": "2022-03-01",
             "platform.embedded_market": EmbeddedMarketSettings(seed=3),
         },
     ],
@@ -117,7 +245,7 @@ def test_overrides_may_be_dotted_nested_or_models(
     project: Path, overrides: dict[str, object]
 ) -> None:
     platform = load_settings(project, environ={}, overrides=overrides).platform
-    assert platform.history_start == date(2024, 1, 2)
+    assert platform.history_start == date(2022, 3, 1)
     assert platform.embedded_market == EmbeddedMarketSettings(seed=3)
 
 
@@ -137,14 +265,16 @@ def test_mappings_merge_and_lists_replace(project: Path, platform_file: Path) ->
 
 
 def test_a_calendar_alias_becomes_its_code(project: Path, crypto_file: Path) -> None:
-    crypto_file.write_text("calendar: NYSE\nasset_classes: [etf, crypto]\n")
+    crypto_file.write_text(
+        "calendar: NYSE\nasset_classes: [etf, crypto]\nscanners: [binance_spot_trend]\n"
+    )
     sleeve = load_settings(project, environ={}).sleeves["crypto"]
     assert sleeve.calendar == "XNYS"
     assert sleeve.asset_classes == ("crypto", "etf")
 
 
 def test_a_sleeve_may_repeat_its_name(project: Path, crypto_file: Path) -> None:
-    crypto_file.write_text("name: crypto\ncalendar: 24/7\nasset_classes: [crypto]\n")
+    crypto_file.write_text(f"name: crypto\n{crypto_file.read_text()}")
     assert load_settings(project, environ={}).sleeves["crypto"].name == "crypto"
 
 
@@ -185,5 +315,7 @@ def test_the_simulated_market_must_be_as_old_as_the_history(
 
 
 def test_models_stand_alone() -> None:
-    sleeve = SleeveSettings(name="etfs", calendar="XNYS", asset_classes=["etf"])  # type: ignore[arg-type]
+    sleeve = SleeveSettings(
+        name="etfs", calendar="XNYS", asset_classes=("etf",), scanners=("sector_etf_trend",)
+    )
     assert sleeve.sources == {"bars": "simulated"}

@@ -11,6 +11,7 @@ import yaml
 
 from quant_platform.errors import ConfigError
 from quant_platform.settings.reference import reference_files, schemas, write_reference
+from quant_platform.settings.schemas import describe
 from quant_platform_tests.settings.conftest import REPOSITORY
 
 CONFIG = REPOSITORY / "assets_config"
@@ -18,7 +19,8 @@ SHIPPED = sorted(CONFIG.rglob("*.yaml"))
 
 
 def kind_of(file: Path) -> str:
-    return "sleeve" if file.parent.name == "sleeves" else "platform"
+    folder = file.relative_to(CONFIG).parts[0]
+    return {"sleeves": "sleeve", "scanners": "scanner"}.get(folder, Path(folder).stem)
 
 
 @pytest.mark.parametrize("path", reference_files())
@@ -67,6 +69,14 @@ class _EditorLoader(yaml.SafeLoader):
         ("sleeve", {"calendar": "XNYS", "asset_classes": ["future"]}),
         ("sleeve", {"calendar": "XNYS", "asset_classes": ["stock"], "sources": {"bras": "x"}}),
         ("sleeve", {"asset_classes": ["stock"]}),
+        ("sleeve", {"calendar": "XNYS", "asset_classes": ["stock"], "scanners": []}),
+        ("scanner", {"filters": [], "final_sort_by": "Perf.3M", "limit": 3}),
+        ("scanner", {"filters": [{"left": "RSI"}], "final_sort_by": "RSI", "limit": 3}),
+        ("meta", {"members": ["crypto"], "profiles": ["kelly"]}),
+        ("meta", {"profiles": ["hrp"]}),
+        ("execution", {"gates": {"kill_switch": "yes"}}),
+        ("execution", {"risk": {"name_cap": 0.0}}),
+        ("regimes", {"breadth_sleeve": "instruments"}),
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(kind: str, values: dict[str, Any]) -> None:
@@ -91,16 +101,54 @@ def test_every_key_is_described() -> None:
             if not child.get("description"):
                 found.append(f"{prefix}{name}")
             found += undescribed(child, f"{prefix}{name}.")
-            values = child.get("additionalProperties")
-            if isinstance(values, dict):
-                found += undescribed(values, f"{prefix}{name}.*.")
+            for values in (child.get("additionalProperties"), child.get("items")):
+                if isinstance(values, dict):
+                    found += undescribed(values, f"{prefix}{name}.*.")
         return found
 
     for stem, schema in schemas().items():
         assert undescribed(schema, f"{stem}.") == []
 
 
-def test_every_key_of_the_shipped_platform_is_on_the_page() -> None:
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
+def test_every_key_of_a_shipped_file_is_on_the_page(file: Path) -> None:
     page = reference_files()["docs/reference/configuration.md"]
-    for key in yaml.safe_load((CONFIG / "platform.yaml").read_text()):
+    for key in yaml.safe_load(file.read_text()):
         assert f"| `{key}" in page
+
+
+def test_the_page_says_the_default_that_holds() -> None:
+    # The terms around the clock have other defaults than terms in general.
+    page = reference_files()["docs/reference/configuration.md"]
+    for key, default in {
+        "exchange.half_spread_bps": "3.0",
+        "around_the_clock.half_spread_bps": "6.0",
+        "gates.kill_switch": "false",
+        "asset_class": "the folder's name",
+    }.items():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{key}` "))
+        assert row.split(" | ")[2].strip("`") == default
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ({"type": "boolean"}, "true or false"),
+        ({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "above 0 and of at most 1"),
+        ({"type": "number", "minimum": 0, "exclusiveMaximum": 1}, "of at least 0 and below 1"),
+        ({"type": "number", "minimum": 0, "maximum": 1}, "a number from 0 to 1"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "a whole number or null"),
+        (
+            {
+                "anyOf": [
+                    {"type": "number"},
+                    {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}},
+                ]
+            },
+            "a number or a list of 2, each a number",
+        ),
+        ({"type": "string", "minLength": 3}, "text of at least 3 characters"),
+    ],
+)
+def test_values_in_words(node: dict[str, Any], words: str) -> None:
+    assert describe(node).endswith(words)

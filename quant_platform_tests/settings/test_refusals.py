@@ -89,28 +89,55 @@ def test_platform_file(text: str, platform_file: Path, refusal: Refusal) -> None
         assert part in sentence
 
 
-SLEEVE = "calendar: 24/7\nasset_classes: [crypto]\n"
+SCANNERS = "scanners: [binance_spot_trend]\n"
+SLEEVE = f"{SCANNERS}calendar: 24/7\nasset_classes: [crypto]\n"
 
 SLEEVE_REFUSALS = {
     "": (1, ["the file is empty"]),
-    "asset_classes: [crypto]\n": (1, ["calendar is missing", "exchange_calendars"]),
-    "calendar: 24/7\n": (1, ["asset_classes is missing", "stock or etf or crypto"]),
-    "calendar: NYSX\nasset_classes: [stock]\n": (1, ["unknown calendar 'NYSX'", "XNYS"]),
-    "calendar: XTKS\nasset_classes: [stock]\n": (
-        1,
+    SCANNERS + "asset_classes: [crypto]\n": (1, ["calendar is missing", "exchange_calendars"]),
+    SCANNERS + "calendar: 24/7\n": (1, ["asset_classes is missing", "stock or etf or crypto"]),
+    "calendar: 24/7\nasset_classes: [crypto]\n": (1, ["scanners is missing", "at least one"]),
+    SCANNERS + "calendar: NYSX\nasset_classes: [crypto]\n": (
+        2,
+        ["unknown calendar 'NYSX'", "XNYS"],
+    ),
+    SCANNERS + "calendar: XTKS\nasset_classes: [crypto]\n": (
+        2,
         ["XTKS has no job", "XNYS or 24/7", "add XTKS to calendars in platform.yaml"],
     ),
-    "calendar: 24/7\nasset_classes: [stocks]\n": (2, ["'stocks'", "write stock"]),
-    "calendar: 24/7\nasset_classes: []\n": (2, ["an empty list", "at least one"]),
-    "calendar: 24/7\nasset_classes: crypto\n": (2, ["the text 'crypto'", "a list"]),
-    "calendar: 24/7\nasset_classes: [crypto, crypto]\n": (2, ["crypto is listed twice"]),
-    SLEEVE + "kind: tactical\n": (3, ["a tactical sleeve comes later", "kind: rebalanced"]),
-    SLEEVE + "kind: rebalance\n": (3, ["the text 'rebalance'", "write rebalanced"]),
-    SLEEVE + "name: krypto\n": (3, ["'krypto'", "crypto, as the file's name says"]),
-    SLEEVE + "sources: {bras: simulated}\n": (3, ["unknown key 'bras' in sources", "bars"]),
-    SLEEVE + "sources:\n  bars: simulatd\n": (4, ["'simulatd'", "write simulated"]),
-    SLEEVE + "symbols: 0\n": (3, ["the number 0", "from 1 to 10000 (symbols)"]),
-    SLEEVE + "symbls: 3\n": (3, ["unknown key 'symbls'", "symbols"]),
+    SCANNERS + "calendar: 24/7\nasset_classes: [stocks]\n": (3, ["'stocks'", "write stock"]),
+    SCANNERS + "calendar: 24/7\nasset_classes: []\n": (3, ["an empty list", "at least one"]),
+    SCANNERS + "calendar: 24/7\nasset_classes: crypto\n": (3, ["the text 'crypto'", "a list"]),
+    SCANNERS + "calendar: 24/7\nasset_classes: [crypto, crypto]\n": (
+        3,
+        ["crypto is listed twice"],
+    ),
+    SLEEVE + "kind: tactical\n": (4, ["a tactical sleeve comes later", "kind: rebalanced"]),
+    SLEEVE + "kind: rebalance\n": (4, ["the text 'rebalance'", "write rebalanced"]),
+    SLEEVE + "name: krypto\n": (4, ["'krypto'", "crypto, as the file's name says"]),
+    SLEEVE + "sources: {bras: simulated}\n": (4, ["unknown key 'bras' in sources", "bars"]),
+    SLEEVE + "sources:\n  bars: simulatd\n": (5, ["'simulatd'", "write simulated"]),
+    SLEEVE + "symbols: 0\n": (4, ["the number 0", "from 1 to 10000 (symbols)"]),
+    SLEEVE + "symbls: 3\n": (4, ["unknown key 'symbls'", "symbols"]),
+    SLEEVE + "selection: {top: 3}\n": (4, ["unknown key 'top' in selection", "top_n"]),
+    SLEEVE + "selection:\n  top_n: 0\n": (5, ["selection.top_n", "from 1 to 1000 (securities)"]),
+    SLEEVE + "returns: {execution_price: close}\n": (4, ["'close'", "open or typical"]),
+    SLEEVE + "costs:\n  slippage_bps: -5\n": (5, ["costs.slippage_bps", "from 0.0 to 500.0 (bps"]),
+    SLEEVE + "portfolio:\n  cap: 0\n": (5, ["portfolio.cap", "above 0.0 and of at most 1.0"]),
+    SLEEVE + "portfolio:\n  profiles: [kelly]\n": (5, ["portfolio.profiles.0", "'kelly'", "hrp"]),
+    SLEEVE + "portfolio:\n  min_rows: 70\n": (4, ["min_rows 70 is more than the lookback of 60"]),
+    SLEEVE + "portfolio: {hrp: {leaf_order: 1}}\n": (4, ["hrp.leaf_order", "true or false"]),
+    # names that lead nowhere
+    "calendar: 24/7\nasset_classes: [crypto]\nscanners:\n  - binance_spot_trend\n  - a_trend\n": (
+        5,
+        ["there is no scanner 'a_trend'", "binance_spot_trend", "add its file to scanners/"],
+    ),
+    SLEEVE.replace("spot", "sport"): (1, ["no scanner 'binance_sport_trend'", "_spot_"]),
+    SLEEVE.replace("binance_spot", "us"): (
+        1,
+        ["us_trend looks at stock, which crypto does not hold", "scanners of crypto"],
+    ),
+    SLEEVE.replace("[binance_spot_trend]", "[]"): (1, ["scanners", "an empty list"]),
 }
 
 
@@ -125,9 +152,9 @@ def test_sleeve_file(text: str, crypto_file: Path, refusal: Refusal) -> None:
 
 
 def test_a_future_is_refused_with_the_sentence(crypto_file: Path, refusal: Refusal) -> None:
-    crypto_file.write_text("calendar: XNYS\nasset_classes:\n  - stock\n  - future\n")
+    crypto_file.write_text(f"{SCANNERS}calendar: XNYS\nasset_classes:\n  - crypto\n  - future\n")
     sentence = refusal()
-    assert sentence.startswith("assets_config/sleeves/crypto.yaml:4: ")
+    assert sentence.startswith("assets_config/sleeves/crypto.yaml:5: ")
     assert sentence.endswith(
         "CME futures come later: the contracts reserve asset_class future, multiplier, expiry "
         "and roll, but no sleeve can hold one yet"
@@ -149,6 +176,17 @@ ENVIRONMENT_REFUSALS = {
     ("QUANT_PLATFORM__UI__PORT__X", "1"): ["ui.port: found a mapping", "whole number"],
     ("QUANT_PLATFORM__UI", "3"): ["ui: found the number 3", "a mapping"],
     ("QUANT_PLATFORM__UI", "{port: 1, port: 2}"): ["'port' is given twice", "given before"],
+    ("QUANT_SCANNERS__US_TRND__LIMIT", "3"): ["no scanner 'us_trnd'", "expected us_trend"],
+    ("QUANT_SCANNERS__US_TREND__LIMITS", "3"): ["unknown key 'limits'", "expected limit"],
+    ("QUANT_SCANNERS__US_TREND__ASSET_CLASS", "etf"): ["'etf'", "stock, as the folder's name says"],
+    ("QUANT_META__META__TRAIN", "3"): ["no setting has this name", "QUANT_METAS__META__TRAIN"],
+    ("QUANT_METAS__META_X__TRAIN", "3"): ["no meta 'meta_x'", "assets_config/meta"],
+    ("QUANT_EXECUTION_CASH", "3"): ["no setting has this name", "QUANT_EXECUTION__CASH"],
+    ("QUANT_EXECUTION__CASH", "none"): ["cash: found the text 'none'", "above 0.0"],
+    ("QUANT_EXECUTION__OPENED", "2022-06-01"): ["opened: 2022-06-01 is before", "2023-01-03"],
+    ("QUANT_PLATFORM__HISTORY_START", "2024-01-02"): ["walk_forward_start: 2023-01-03 is before"],
+    ("QUANT_PLATFORM__WALK_FORWARD_START", "2024-01-02"): ["opened: 2023-12-01 is before"],
+    ("QUANT_REGIMES__BREADTH_SLEEVE", "stocks"): ["breadth_sleeve: there is no sleeve 'stocks'"],
 }
 
 
@@ -172,6 +210,10 @@ OVERRIDE_REFUSALS: dict[tuple[str, object], list[str]] = {
     ("platform", 3): ["found the number 3", "a mapping"],
     ("platform.ui.port", 3.5): ["ui.port: found the number 3.5"],
     ("platform.ui.port", b"3"): ["ui.port: found"],
+    ("scanners.us_trnd.limit", 3): ["no scanner 'us_trnd'", "expected us_trend"],
+    ("metas", 3): ["metas: found the number 3", "a mapping"],
+    ("execution", 3): ["found the number 3", "a mapping"],
+    ("exection.cash", 3): ["unknown key 'exection'", "expected execution"],
 }
 
 
@@ -201,7 +243,7 @@ def test_several_problems_are_counted(
 
 
 def test_one_bad_item_is_one_problem(crypto_file: Path, refusal: Refusal) -> None:
-    crypto_file.write_text("calendar: 24/7\nasset_classes: [stok]\n")
+    crypto_file.write_text(f"{SCANNERS}calendar: 24/7\nasset_classes: [stok]\n")
     assert "more problem" not in refusal()
 
 
@@ -230,7 +272,7 @@ def test_a_secret_is_never_echoed(text: str, platform_file: Path, refusal: Refus
 
 
 def test_a_secret_in_the_wrong_place_is_not_echoed(crypto_file: Path, refusal: Refusal) -> None:
-    crypto_file.write_text("calendar: token-hunter2\nasset_classes: [crypto]\n")
+    crypto_file.write_text(f"{SCANNERS}calendar: token-hunter2\nasset_classes: [crypto]\n")
     assert "unknown calendar ***" in refusal()
 
 
@@ -277,6 +319,10 @@ def test_a_project_without_configuration(tmp_path: Path) -> None:
         ("My Crypto.yaml", "name: found the text 'My Crypto'"),
         ("a__b.yaml", "name: found the text 'a__b'"),
         ("market.yaml", "the name market is taken by a shared branch"),
+        ("execution.yaml", "the name execution is taken by a shared branch"),
+        ("reports.yaml", "the name reports is taken by a shared branch"),
+        ("meta.yaml", "the name meta is taken by a shared branch"),
+        ("meta_x.yaml", "the name meta_x begins as those of metas do"),
     ],
 )
 def test_a_sleeve_file_with_an_unusable_name(

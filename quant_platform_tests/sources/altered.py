@@ -31,7 +31,7 @@ class AlteredSource:
         Rows that became known after this are gone.
     corrupt_after
         Rows that became known after this are scaled by seven, turned negative, or swapped with
-        others of their instant; a third of the securities each.
+        others of their instant; a third of the securities each. (Actions are not swapped.)
     repeople_after
         Of the securities whose listing became known after this every other one is gone, and every
         row known after it is also there under a new name, as if that name had been listed then.
@@ -85,6 +85,24 @@ class AlteredSource:
             )
         return self._truncated(altered)
 
+    def actions(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        rows = self.inner.actions(calendar, sleeve, knowledge_sessions)
+        altered = self._repeopled(calendar, sleeve, rows)
+        if self.corrupt_after is not None:
+            later = pl.col("known_at") > self.corrupt_after
+            negative = pl.col("security_id").hash(seed=1) % 3 == 1
+            altered = altered.with_columns(
+                pl.when(later & negative)
+                .then(-pl.col("value") - 1)
+                .when(later)
+                .then(pl.col("value") * 7)
+                .otherwise("value")
+                .alias("value")
+            )
+        return self._truncated(altered)
+
     def _truncated(self, rows: pl.DataFrame) -> pl.DataFrame:
         if self.truncate_after is None:
             return rows
@@ -103,7 +121,9 @@ class AlteredSource:
         )
         known_later = rows.filter(pl.col("known_at") > self.repeople_after)
         newcomers = known_later.with_columns(
-            pl.col("symbol") + _NEWCOMER.upper(), pl.col("security_id") + _NEWCOMER
+            pl.col(name) + suffix
+            for name, suffix in (("symbol", _NEWCOMER.upper()), ("security_id", _NEWCOMER))
+            if name in rows.columns
         )
         kept = rows.filter(~pl.col("security_id").is_in(listed_later.gather_every(2).implode()))
         order = [name for name in ("known_at", "session", "security_id") if name in rows.columns]

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from quant_platform.sources import BAR_SCHEMA, SECURITY_SCHEMA
+from quant_platform.sources import ACTION_SCHEMA, BAR_SCHEMA, SECURITY_SCHEMA, Source
 from quant_platform_tests.sources.altered import AlteredSource
 from quant_platform_tests.sources.markets import DIRTY, NYSE
 
@@ -30,7 +30,11 @@ altered = pytest.mark.parametrize("source", ALTERED.values(), ids=ALTERED)
 
 @altered
 def test_the_past_is_untouched(source: AlteredSource) -> None:
-    for kind, schema in (("bars", BAR_SCHEMA), ("securities", SECURITY_SCHEMA)):
+    for kind, schema in (
+        ("bars", BAR_SCHEMA),
+        ("securities", SECURITY_SCHEMA),
+        ("actions", ACTION_SCHEMA),
+    ):
         everything = NYSE.between(date(2015, 1, 2), date(2025, 7, 31))
         asked = ASKED if kind == "bars" else everything
         rows = getattr(source, kind)(NYSE, "instruments", asked)
@@ -43,6 +47,22 @@ def test_the_past_is_untouched(source: AlteredSource) -> None:
 
 def test_truncation_leaves_no_later_row() -> None:
     assert ALTERED["truncated"].bars(NYSE, "instruments", ASKED).filter(LATER).is_empty()
+
+
+@pytest.mark.parametrize("kind", ["securities", "actions"])
+def test_truncation_and_corruption_of_what_is_seldom_published(kind: str) -> None:
+    everything = NYSE.between(date(2015, 1, 2), date(2025, 7, 31))
+
+    def later(source: Source) -> pl.DataFrame:
+        rows: pl.DataFrame = getattr(source, kind)(NYSE, "instruments", everything)
+        return rows.filter(LATER)
+
+    original, corrupted = later(DIRTY), later(ALTERED["corrupted"])
+    assert later(ALTERED["truncated"]).is_empty()
+    assert corrupted.height == original.height > 0
+    spoilt = "value" if kind == "actions" else "name"
+    assert (corrupted[spoilt] != original[spoilt]).all()
+    assert any(name.endswith("-newcomer") for name in later(ALTERED["repeopled"])["security_id"])
 
 
 def test_corruption_changes_every_later_price() -> None:
@@ -64,4 +84,5 @@ def test_repeopling_adds_and_removes_securities_listed_later() -> None:
     bars = ALTERED["repeopled"].bars(NYSE, "instruments", everything)
     assert original - ids <= original - set(bars["security_id"])
     assert any(name.endswith("-newcomer") for name in bars["security_id"])
-    assert bars.filter(pl.col("security_id").str.ends_with("-newcomer"))["known_at"].min() > MOMENT
+    newcomers = bars.filter(pl.col("security_id").str.ends_with("-newcomer"))
+    assert min(newcomers["known_at"]) > MOMENT

@@ -18,6 +18,7 @@ from quant_platform.calendars import SessionCalendar, build_calendar
 from quant_platform.errors import CalendarError, ConfigError, SourceError
 from quant_platform.settings import load_settings
 from quant_platform.sources import (
+    ACTION_SCHEMA,
     BAR_SCHEMA,
     SECURITY_SCHEMA,
     Dirt,
@@ -51,7 +52,7 @@ def whole(calendar: SessionCalendar, sleeve: str, source: Source = DIRTY) -> pl.
 @given(data=st.data())
 @settings(max_examples=12, deadline=None)
 def test_rows_do_not_depend_on_range_or_chunks(
-    calendar: SessionCalendar, sleeve: str, data
+    calendar: SessionCalendar, sleeve: str, data: st.DataObject
 ) -> None:
     known = calendar.between(FIRST, LAST)
     first = data.draw(st.integers(0, len(known) - 1))
@@ -75,6 +76,9 @@ def test_rows_do_not_depend_on_the_horizon(calendar: SessionCalendar, sleeve: st
     assert content(DIRTY.securities(nearer, sleeve, asked)) == content(
         DIRTY.securities(calendar, sleeve, asked)
     )
+    assert content(DIRTY.actions(nearer, sleeve, asked)) == content(
+        DIRTY.actions(calendar, sleeve, asked)
+    )
 
 
 def test_rows_do_not_depend_on_other_securities_or_sleeves() -> None:
@@ -85,6 +89,12 @@ def test_rows_do_not_depend_on_other_securities_or_sleeves() -> None:
     assert content(bars.filter(pl.col("security_id").is_in(original))) == content(
         whole(NYSE, "instruments")
     )
+    known = NYSE.between(date(2015, 1, 2), LAST)
+    actions = larger.actions(NYSE, "instruments", known)
+    listed = DIRTY.securities(NYSE, "instruments", known)["security_id"].unique()
+    assert content(actions.filter(pl.col("security_id").is_in(listed.implode()))) == content(
+        DIRTY.actions(NYSE, "instruments", known)
+    )
 
 
 def test_another_seed_is_another_market() -> None:
@@ -92,7 +102,7 @@ def test_another_seed_is_another_market() -> None:
     joined = other.join(
         whole(NYSE, "instruments", CLEAN), on=["security_id", "session"], suffix="_here"
     )
-    assert (joined["close"] == joined["close_here"]).mean() < 0.01
+    assert (joined["close"] == joined["close_here"]).sum() < 0.01 * joined.height
 
 
 def test_a_closure_changes_nothing_that_was_known_before_it() -> None:
@@ -103,6 +113,9 @@ def test_a_closure_changes_nothing_that_was_known_before_it() -> None:
     before = NYSE.between(FIRST, date(2024, 3, 13))
     assert content(DIRTY.bars(closed, "instruments", before)) == content(
         DIRTY.bars(NYSE, "instruments", before)
+    )
+    assert content(DIRTY.actions(closed, "instruments", before)) == content(
+        DIRTY.actions(NYSE, "instruments", before)
     )
     after = CLEAN.bars(closed, "instruments", closed.between(closure, date(2024, 4, 1)))
     assert closure not in set(after["session"])
@@ -121,6 +134,11 @@ def test_rows_have_the_schema_and_the_order_of_the_protocol(
     listings = DIRTY.securities(calendar, sleeve, calendar.between(FIRST, LAST))
     assert listings.schema == SECURITY_SCHEMA
     assert DIRTY.securities(calendar, sleeve, []).schema == SECURITY_SCHEMA
+    actions = DIRTY.actions(calendar, sleeve, calendar.between(FIRST, LAST))
+    assert actions.schema == ACTION_SCHEMA
+    order = actions.select("known_at", "session", "security_id")
+    assert order.equals(order.sort("known_at", "session", "security_id"))
+    assert DIRTY.actions(calendar, sleeve, []).schema == ACTION_SCHEMA
 
 
 @cases
@@ -131,8 +149,8 @@ def test_every_row_became_known_in_a_session_that_was_asked_for(
     bars = DIRTY.bars(calendar, sleeve, asked)
     assert set(calendar.knowledge_sessions(bars["known_at"])) <= set(asked)
     before = calendar.cutoff(calendar.offset(asked[0], -1))
-    assert bars["known_at"].min() > before
-    assert bars["known_at"].max() <= calendar.cutoff(asked[-1])
+    assert min(bars["known_at"]) > before
+    assert max(bars["known_at"]) <= calendar.cutoff(asked[-1])
     # A bar is never known before its session has closed.
     on_sessions = bars.filter(pl.col("session").is_in(calendar.sessions))
     closes = [calendar.close(session) for session in on_sessions["session"]]
@@ -171,8 +189,8 @@ def test_prices_are_quoted_as_their_market_quotes_them() -> None:
     assert (stocks["volume"] == stocks["volume"].round()).all()
     coins = whole(CRYPTO, "crypto", CLEAN)
     assert all(float(f"{price:.5g}") == price for price in coins["close"])
-    assert coins["close"].min() < 1
-    assert coins["close"].max() > 1_000
+    assert min(coins["close"]) < 1
+    assert max(coins["close"]) > 1_000
 
 
 def test_returns_have_fat_tails_and_a_common_factor() -> None:
@@ -182,14 +200,17 @@ def test_returns_have_fat_tails_and_a_common_factor() -> None:
         .with_columns(pl.col("close").log().diff().over("security_id").alias("move"))
         .drop_nulls("move")
     )
-    assert returns["move"].kurtosis() > 1
-    assert 0.01 < returns["move"].std() < 0.05
+    kurtosis, spread = returns.select(
+        pl.col("move").kurtosis().alias("kurtosis"), pl.col("move").std().alias("std")
+    ).row(0)
+    assert kurtosis > 1
+    assert 0.01 < spread < 0.05
     wide = returns.pivot("security_id", index="session", values="move").drop("session")
     full = wide.select(column for column in wide if column.null_count() == 0)
     correlation = np.corrcoef(full.to_numpy().T)
     assert 0.1 < np.median(correlation) < 0.8
-    quiet = returns.group_by("session").agg(pl.col("move").mean())["move"].std()
-    assert quiet < returns["move"].std()
+    quiet = returns.group_by("session").agg(pl.col("move").mean()).select(pl.col("move").std())
+    assert quiet.item() < spread
 
 
 @cases
@@ -225,14 +246,110 @@ def test_bars_lie_within_the_listing() -> None:
     assert (
         joined["first"] == joined.select(pl.max_horizontal("listed_on", first))["listed_on"]
     ).all()
-    last = pl.col("delisted_on").fill_null(NYSE.between(FIRST, LAST)[-1])
+    before = {day: NYSE.offset(day, -1) for day in joined["delisted_on"].drop_nulls()}
+    last = pl.col("delisted_on").replace(before).fill_null(NYSE.between(FIRST, LAST)[-1])
     assert (joined["last"] == joined.select(last)["delisted_on"]).all()
+
+
+def actions_of(sleeve: str, kind: str, source: SimulatedSource = CLEAN) -> pl.DataFrame:
+    """Return the actions of one kind up to the last day."""
+    calendar = {name: calendar for calendar, name in CASES}[sleeve]
+    known = calendar.between(date(2015, 1, 2), LAST)
+    return source.actions(calendar, sleeve, known).filter(pl.col("kind") == kind)
+
+
+@cases
+def test_actions_do_not_depend_on_range_or_chunks(calendar: SessionCalendar, sleeve: str) -> None:
+    asked = calendar.between(date(2019, 3, 1), date(2023, 12, 29))
+    whole_range = DIRTY.actions(calendar, sleeve, asked)
+    assert set(calendar.knowledge_sessions(whole_range["known_at"])) <= set(asked)
+    assert whole_range.height > 2
+    for length in (1, 97, 400):
+        chunks = [
+            DIRTY.actions(calendar, sleeve, asked[at : at + length])
+            for at in range(0, len(asked), length)
+        ]
+        assert content(pl.concat(chunks)) == content(whole_range)
+
+
+@pytest.mark.parametrize("sleeve", ["instruments", "etfs"])
+def test_a_split_is_announced_and_changes_the_units_of_prices_and_volumes(sleeve: str) -> None:
+    bars = CLEAN.bars(NYSE, sleeve, NYSE.between(date(2015, 1, 2), LAST))
+    cells = bars.select("security_id", "session", "close", "volume").iter_rows()
+    of = {(security, session): (close, volume) for security, session, close, volume in cells}
+    splits = actions_of(sleeve, "split").filter(pl.col("session") <= LAST)
+    assert splits.height > 5
+    changes = []
+    for row in splits.iter_rows(named=True):
+        security, ex, ratio = row["security_id"], row["session"], row["value"]
+        assert NYSE.knowledge_session(row["known_at"]) < ex
+        before, after = of[security, NYSE.offset(ex, -1)], of[security, ex]
+        assert 0.8 < after[0] * ratio / before[0] < 1.25
+        changes.append(after[1] / before[1] / ratio)
+    # Volume of one day is noisy; that of many is not.
+    assert 0.7 < np.median(changes) < 1.4
+
+
+def test_splits_go_both_ways_and_coins_have_none() -> None:
+    ratios = {s: set(actions_of(s, "split")["value"]) for s in ("instruments", "etfs", "crypto")}
+    assert ratios["instruments"] == {2.0, 4.0, 0.2}
+    assert {2.0, 4.0} <= ratios["etfs"]
+    assert ratios["crypto"] == set()
+    # A low price is lifted, any other is not.
+    prices = whole(NYSE, "instruments", CLEAN).select("security_id", "session", "close")
+    splits = actions_of("instruments", "split").with_columns(
+        session=NYSE.knowledge_sessions(actions_of("instruments", "split")["known_at"])
+    )
+    announced = splits.join(prices, on=["security_id", "session"])
+    assert announced.height > 3
+    assert ((announced["close"] < 20) == (announced["value"] == 0.2)).all()
+
+
+@cases
+def test_a_delisting_pays_the_last_close_or_a_fraction_of_it(
+    calendar: SessionCalendar, sleeve: str
+) -> None:
+    known = calendar.between(date(2015, 1, 2), LAST)
+    announced = CLEAN.securities(calendar, sleeve, known).drop_nulls("delisted_on")
+    paid = actions_of(sleeve, "delisting")
+    assert (
+        paid.select("security_id", "session", "known_at")
+        .sort("security_id")
+        .equals(
+            announced.select("security_id", session="delisted_on", known_at="known_at").sort(
+                "security_id"
+            )
+        )
+    )
+    # Known by the cutoff of the ex session, which has no bar any more.
+    assert calendar.knowledge_sessions(paid["known_at"]).to_list() == paid["session"].to_list()
+    last = (
+        CLEAN.bars(calendar, sleeve, known)
+        .group_by("security_id")
+        .agg(pl.col("session").max(), pl.col("close").sort_by("session").last())
+    )
+    ends = paid.join(last, on="security_id", suffix="_last")
+    assert [calendar.offset(day, 1) for day in ends["session_last"]] == ends["session"].to_list()
+    share = (ends["value"] / ends["close"]).to_numpy()
+    merged = share == 1
+    assert merged.any()
+    assert (~merged).any() or ends.height < 6
+    assert ((share[~merged] > 0.04) & (share[~merged] < 0.51)).all()
+
+
+@pytest.mark.parametrize("sleeve", ["instruments", "etfs"])
+def test_the_shipped_market_of_2023_has_a_split_and_a_delisting(sleeve: str) -> None:
+    """The year that a first run shows; sixty symbols as shipped."""
+    shipped = replace(CLEAN, sleeves=tuple(replace(s, symbols=60) for s in CLEAN.sleeves))
+    for kind in ("split", "delisting"):
+        seen = actions_of(sleeve, kind, shipped)["session"]
+        assert seen.is_between(date(2023, 1, 3), date(2023, 12, 29)).any(), kind
 
 
 @pytest.mark.parametrize(
     ("calendar", "sleeve", "day", "closes"),
     [
-        (NYSE, "instruments", date(2024, 7, 3), [2831.64, 1166.61, 69.66, 190.22]),
+        (NYSE, "instruments", date(2024, 7, 3), [2831.64, 291.65, 34.83, 23.78]),
         (NYSE, "etfs", date(2015, 1, 2), [24.19, 29.93, 165.8, 36.1]),
         (CRYPTO, "crypto", date(2024, 7, 6), [49.011, 1016.7, 0.021876, 0.40036]),
     ],
@@ -254,7 +371,7 @@ def test_the_settings_describe_the_market() -> None:
     assert source.dirt.rates == tuple(described.platform.embedded_market.dirt.model_dump().values())
     session = NYSE.latest(datetime(2024, 7, 9, tzinfo=UTC))
     assert source.bars(NYSE, "instruments", [session]).height > 30
-    assert source.kinds == {"bars", "securities"}
+    assert source.kinds == {"bars", "securities", "actions"}
     with pytest.raises(SourceError, match="simulated"):
         build_source("oracle", described)
 
@@ -267,6 +384,7 @@ def test_bad_requests_are_refused() -> None:
     with pytest.raises(SourceError, match="2015-01-02"):
         DIRTY.bars(NYSE, "instruments", [date(2014, 12, 31)])
     assert DIRTY.securities(NYSE, "instruments", [date(2014, 12, 31)]).is_empty()
+    assert DIRTY.actions(NYSE, "instruments", [date(2014, 12, 31)]).is_empty()
     with pytest.raises(ConfigError, match="future"):
         SimulatedSleeve("futures", ("future",), 3)
     with pytest.raises(ConfigError, match="rates"):

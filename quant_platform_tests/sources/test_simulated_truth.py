@@ -155,10 +155,29 @@ def test_listings_and_delistings_are_those_of_the_source(
 
 
 @cases
+@pytest.mark.parametrize("event", ["split", "delisting"])
+def test_splits_and_delistings_are_the_sources_actions(
+    calendar: SessionCalendar, sleeve: str, event: str
+) -> None:
+    actions = DIRTY.actions(calendar, sleeve, calendar.between(date(2015, 1, 2), LAST))
+    rows = actions.filter(pl.col("kind") == event).with_columns(
+        knowledge_session=calendar.knowledge_sessions(
+            actions.filter(pl.col("kind") == event)["known_at"]
+        )
+    )
+    key = [*KEY, "knowledge_session"]
+    truth = planted_events(DIRTY, calendar, sleeve).filter(
+        pl.col("event") == event, pl.col("knowledge_session") <= LAST
+    )
+    assert (truth.height > 0) == (event != "split" or sleeve != "crypto")
+    assert set(truth.select(key).rows()) == set(rows.select(key).rows())
+
+
+@cases
 def test_nothing_else_is_unusual(calendar: SessionCalendar, sleeve: str) -> None:
     """Rows that the truth does not name are those of the clean market."""
     spoilt = planted_events(DIRTY, calendar, sleeve).filter(
-        ~pl.col("event").is_in(["listing", "delisting"])
+        ~pl.col("event").is_in(["listing", "delisting", "split"])
     )
     late = spoilt.filter(pl.col("security_id").is_null())["session"].implode()
     usual = (
@@ -187,7 +206,8 @@ def test_dirt_comes_at_the_given_rates(calendar: SessionCalendar, sleeve: str) -
 
 @cases
 def test_a_clean_market_has_only_a_living_universe(calendar: SessionCalendar, sleeve: str) -> None:
-    assert set(planted_events(CLEAN, calendar, sleeve)["event"]) == {"listing", "delisting"}
+    living = {"listing", "delisting"} | ({"split"} if sleeve != "crypto" else set())
+    assert set(planted_events(CLEAN, calendar, sleeve)["event"]) == living
 
 
 def test_no_module_of_the_platform_reads_the_truth() -> None:

@@ -1,9 +1,11 @@
 """The contracts: what a row of each table must look like, and how a session of it is judged.
 
-A table is named ``<branch>/<kind>`` (``instruments/bars``); its contract is found by the kind. A
-contract is a dataframely schema (types, keys, ranges, signs, units in the description) together
-with its version, its grain, the column it is partitioned by, the rules a session must pass, and the
-upgrades from older versions. Adding a table is adding a module here and its contract to ``_ALL``.
+A table is named ``<branch>/<kind>`` (``instruments/bars``); its contract is found by the kind, of
+which ``scan_<name>`` are all one, and those of the branches ``meta`` and ``meta_<name>`` are their
+own. A contract is a dataframely schema (types, keys, ranges, signs, units in the description)
+together with its version, its grain, the column it is partitioned by, the rules a session must
+pass, and the upgrades from older versions. Adding a table is adding a module here and its contract
+to ``_ALL``.
 """
 
 from __future__ import annotations
@@ -11,14 +13,78 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from quant_platform.errors import ContractError
+from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
+from quant_platform.lakehouse.contracts.candidates import CANDIDATES
 from quant_platform.lakehouse.contracts.contract import Contract
+from quant_platform.lakehouse.contracts.daily import DAILY
+from quant_platform.lakehouse.contracts.execution import (
+    BROKER_STATE,
+    EXECUTION_READY,
+    FILLS,
+    ORDERS,
+    ORDERS_PLAN,
+    POSITIONS,
+    RECONCILIATION,
+    RISK_CONTROLS,
+)
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
+from quant_platform.lakehouse.contracts.holdings import HOLDINGS
+from quant_platform.lakehouse.contracts.meta import (
+    META_HOLDINGS,
+    META_PORTFOLIO_RETURNS,
+    META_RETURNS,
+    META_TARGET_PORTFOLIO,
+    META_WEIGHTS,
+)
+from quant_platform.lakehouse.contracts.profile_returns import PROFILE_RETURNS
 from quant_platform.lakehouse.contracts.quarantine import QUARANTINE
+from quant_platform.lakehouse.contracts.regime import REGIME
+from quant_platform.lakehouse.contracts.returns import RETURNS
+from quant_platform.lakehouse.contracts.scan import SCAN
+from quant_platform.lakehouse.contracts.screener import SCREENER
+from quant_platform.lakehouse.contracts.securities import SECURITIES
+from quant_platform.lakehouse.contracts.selection import SELECTION
+from quant_platform.lakehouse.contracts.weights import WEIGHTS
 from quant_platform.lakehouse.rules import Rule
 
-_ALL = (BARS, FEATURES_STATE, FEATURES_TREND, QUARANTINE)
+_ALL = (
+    # market
+    SECURITIES,
+    BARS,
+    ACTIONS,
+    QUARANTINE,
+    RETURNS,
+    REGIME,
+    # sleeves
+    FEATURES_STATE,
+    FEATURES_TREND,
+    SCREENER,
+    SCAN,
+    CANDIDATES,
+    SELECTION,
+    WEIGHTS,
+    HOLDINGS,
+    PROFILE_RETURNS,
+    # meta
+    META_RETURNS,
+    META_WEIGHTS,
+    META_TARGET_PORTFOLIO,
+    META_HOLDINGS,
+    META_PORTFOLIO_RETURNS,
+    # execution
+    RISK_CONTROLS,
+    ORDERS_PLAN,
+    EXECUTION_READY,
+    ORDERS,
+    FILLS,
+    BROKER_STATE,
+    POSITIONS,
+    RECONCILIATION,
+    # reports
+    DAILY,
+)
 CONTRACTS = {contract.kind: contract for contract in _ALL}
 
 __all__ = ["CONTRACTS", "Contract", "Rule", "contract_of"]
@@ -34,7 +100,11 @@ def contract_of(table: str) -> Contract:
     """
     if table.startswith("quarantine/"):
         return QUARANTINE
-    kind = table.rsplit("/", 1)[-1]
+    branch, _, kind = table.rpartition("/")
+    if kind.startswith("scan_"):
+        return SCAN
+    if branch == "meta" or branch.startswith("meta_"):
+        kind = f"meta/{kind}"
     if kind in CONTRACTS:
         return CONTRACTS[kind]
     near = get_close_matches(kind, CONTRACTS, n=3, cutoff=0.5) or sorted(CONTRACTS)

@@ -1,1 +1,4 @@
-"""The stages of the chain, one module each; ``sleeve_stages`` puts a sleeve's branch together."""
+"""The stages of the chain, one module for each link.
+
+``branches`` puts them together: a sleeve's branch, the regime, the metas, execution, reports.
+"""

@@ -9,8 +9,14 @@ from typing import Any
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.windows import Window
-from quant_platform.settings import PlatformSettings, SleeveSettings
+from quant_platform.orchestration.stage import Stage
+from quant_platform.settings import PlatformSettings, Settings, SleeveSettings
+from quant_platform.settings.portfolio import MetaSettings
+from quant_platform.settings.scanner import ScannerSettings
 from quant_platform.sources.protocol import Source
+
+PORTFOLIO_JOB = "portfolio_daily"
+"""Job of what comes after all sleeves: metas, execution, reports."""
 
 
 @dataclass(frozen=True)
@@ -23,37 +29,100 @@ class SleeveContext:
         Its settings.
     platform
         Settings that hold for every sleeve.
+    scanners
+        Manifests of its scanners, by name.
     calendar
         Its calendar.
+    grid
+        Rebalance sessions.
     source
-        Where its bars come from.
+        Where its data come from.
     identity
         What tells that source's data from another's: its name and settings.
     """
 
     sleeve: SleeveSettings
     platform: PlatformSettings
+    scanners: Mapping[str, ScannerSettings]
     calendar: SessionCalendar
+    grid: frozenset[date]
     source: Source
     identity: Mapping[str, Any]
-
-    @property
-    def history_start(self) -> date:
-        """First day of history."""
-        return self.platform.history_start
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Settings that replace the thresholds of the contracts' rules."""
-        return self.platform.checks.model_dump()
 
     def table(self, kind: str) -> str:
         """Name of the sleeve's table of a kind."""
         return f"{self.sleeve.name}/{kind}"
 
-    def windows(self, windows: dict[str, Window]) -> dict[str, Window]:
+    def windows(self, windows: Mapping[str, Window]) -> dict[str, Window]:
         """Windows of a domain function, on this sleeve's tables."""
         return {
             name: replace(window, table=self.table(window.table))
             for name, window in windows.items()
         }
+
+    def stage(self, kind: str, **parts: Any) -> Stage:
+        """Stage of one of the sleeve's tables, from the beginning of history.
+
+        Parameters
+        ----------
+        kind
+            Kind of table.
+        parts
+            The other fields of the stage.
+        """
+        return Stage(
+            table=self.table(kind),
+            calendar=self.calendar,
+            history_start=self.platform.history_start,
+            thresholds=self.platform.checks.model_dump(),
+            **{"settings": None, **parts},
+        )
+
+    def decided(self, kind: str, **parts: Any) -> Stage:
+        """Stage of a table that begins with the walk-forward history."""
+        return self.stage(kind, begins=self.platform.walk_forward_start, **parts)
+
+
+@dataclass(frozen=True)
+class PortfolioContext:
+    """What comes after the sleeves: one calendar, all settings.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    calendar
+        Calendar of portfolios.
+    grid
+        Rebalance sessions.
+    calendars
+        Calendar of each sleeve.
+    """
+
+    settings: Settings
+    calendar: SessionCalendar
+    grid: frozenset[date]
+    calendars: Mapping[str, SessionCalendar]
+
+    def stage(self, table: str, **parts: Any) -> Stage:
+        """Stage of a table that begins with the walk-forward history.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        parts
+            The other fields of the stage.
+        """
+        platform = self.settings.platform
+        return Stage(
+            table=table,
+            calendar=self.calendar,
+            history_start=platform.history_start,
+            thresholds=platform.checks.model_dump(),
+            **{"begins": platform.walk_forward_start, "job": PORTFOLIO_JOB, **parts},
+        )
+
+    def members(self, meta: MetaSettings) -> dict[str, SessionCalendar]:
+        """Calendars of a meta's sleeves."""
+        return {name: self.calendars[name] for name in meta.members}

@@ -1,0 +1,39 @@
+"""Corporate actions: what a source published in a range of knowledge sessions, sorted out.
+
+The first session of history holds all that was known before it, too.
+"""
+
+from __future__ import annotations
+
+from quant_platform.lakehouse.contracts.actions import ACTIONS
+from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.market.delivery import asked_sessions, taken
+from quant_platform.market.hygiene import Ingested
+from quant_platform.sources.protocol import Source
+
+
+def published_actions(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take what became known in the sessions of a range, or before history with its first.
+
+    Parameters
+    ----------
+    source
+        Where the actions come from.
+    sleeve
+        Sleeve whose universe is asked for.
+    wanted
+        Knowledge sessions.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/actions`` and the rejected ones.
+
+    Raises
+    ------
+    SourceError
+        When the source lacks a column or delivers another type, or rows of which it does not say
+        when they were known, or that were known outside the range.
+    """
+    delivered = source.actions(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True)

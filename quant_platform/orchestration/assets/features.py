@@ -1,0 +1,39 @@
+"""Features of a sleeve: ``features_trend`` of finite windows, ``features_state`` carried on."""
+
+from __future__ import annotations
+
+from quant_platform.features.state import advance_state, state_windows
+from quant_platform.features.trend import trend_features, trend_windows
+from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.orchestration.stage import Stage
+
+GROUP = "features"
+
+
+def feature_stages(sleeve: SleeveContext) -> list[Stage]:
+    """Stages of a sleeve's features."""
+    trend, state = sleeve.platform.features.trend, sleeve.platform.features.state
+    return [
+        sleeve.stage(
+            "features_trend",
+            function=trend_features,
+            settings=trend,
+            modules=(trend_features.__module__,),
+            description="Averages, slopes, returns, volatility and distances from windows of up "
+            "to 252 sessions, computed in calendar-fixed blocks from what was known at each "
+            "cutoff.",
+            group=GROUP,
+            windows=sleeve.windows(trend_windows(trend)),
+        ),
+        sleeve.stage(
+            "features_state",
+            function=advance_state,
+            settings=state,
+            modules=(advance_state.__module__,),
+            description="Exponential means and Wilder's RSI. Each session advances the state of "
+            "the one before; late bars and corrections are replayed from the session that they "
+            "change.",
+            group=GROUP,
+            windows=sleeve.windows(state_windows(state)),
+        ),
+    ]

@@ -1,0 +1,80 @@
+"""Market data of a sleeve: ``securities``, ``bars``, ``actions`` as published, and ``returns``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.market.actions import published_actions
+from quant_platform.market.bars import published_bars
+from quant_platform.market.hygiene import Ingested
+from quant_platform.market.returns import returns_windows, session_returns
+from quant_platform.market.securities import published_securities
+from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.orchestration.stage import Frames, Stage
+from quant_platform.sources.protocol import Source
+
+GROUP = "market_data"
+
+
+def market_stages(sleeve: SleeveContext) -> list[Stage]:
+    """Stages of a sleeve's market data, upstream first."""
+    return [
+        _published(
+            sleeve,
+            "securities",
+            published_securities,
+            "Listings and delistings as published; a delisting is a second row.",
+        ),
+        _published(
+            sleeve,
+            "bars",
+            published_bars,
+            "Raw daily bars as published. Late bars and corrections are new rows in later "
+            "partitions.",
+        ),
+        _published(
+            sleeve,
+            "actions",
+            published_actions,
+            "Splits and delistings as published, by the session on which they take effect.",
+        ),
+        _returns(sleeve),
+    ]
+
+
+def _published(
+    sleeve: SleeveContext,
+    kind: str,
+    take: Callable[[Source, str, SessionRange], Ingested],
+    description: str,
+) -> Stage:
+    """Stage of a table that comes from outside."""
+
+    def published(_frames: Frames, _settings: Any, wanted: SessionRange) -> Ingested:
+        return take(sleeve.source, sleeve.sleeve.name, wanted)
+
+    return sleeve.stage(
+        kind,
+        function=published,
+        modules=(take.__module__, type(sleeve.source).__module__),
+        description=f"{description} Partitioned by the session in which a row became known; rows "
+        f"that break the contract are in quarantine/{sleeve.table(kind)}.",
+        group=GROUP,
+        identity=sleeve.identity,
+    )
+
+
+def _returns(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.returns
+    return sleeve.stage(
+        "returns",
+        function=session_returns,
+        settings=settings,
+        modules=(session_returns.__module__,),
+        description="Return of each security over the session, cut at the price at which orders "
+        "of the evening before fill; splits are neutral, a delisting pays its value.",
+        group=GROUP,
+        windows=sleeve.windows(returns_windows(settings)),
+    )

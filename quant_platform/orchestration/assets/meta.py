@@ -1,0 +1,93 @@
+"""The branch of a meta-portfolio: its sleeves' streams, its weights, what it holds and aims at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from quant_platform.lakehouse.windows import Window
+from quant_platform.orchestration.assets.context import PortfolioContext
+from quant_platform.orchestration.stage import Stage
+from quant_platform.portfolio.meta_holding import (
+    meta_holdings,
+    meta_holdings_windows,
+    meta_portfolio_returns,
+    meta_portfolio_returns_windows,
+)
+from quant_platform.portfolio.meta_returns import meta_returns, meta_returns_windows
+from quant_platform.portfolio.meta_target import target_portfolio, target_portfolio_windows
+from quant_platform.portfolio.meta_weights import meta_weights, meta_weights_windows
+from quant_platform.settings.portfolio import MetaSettings
+
+GROUP = "meta"
+
+
+def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
+    """Stages of one meta, upstream first."""
+    members = portfolio.members(meta)
+    return [
+        portfolio.stage(
+            f"{meta.name}/returns",
+            function=partial(meta_returns, calendars=members),
+            settings=meta,
+            modules=(meta_returns.__module__,),
+            description="Net return of each sleeve's profiles on the sessions on which all sleeves "
+            "have one; a sleeve on another calendar is compounded in between.",
+            group=GROUP,
+            windows=_windows(meta, meta_returns_windows(meta)),
+        ),
+        portfolio.stage(
+            f"{meta.name}/weights",
+            function=partial(meta_weights, grid=portfolio.grid),
+            settings=meta,
+            modules=(meta_weights.__module__,),
+            description="Share of each sleeve, from the streams of the same profile, decided on "
+            "the rebalance grid within the bounds.",
+            group=GROUP,
+            windows=_windows(meta, meta_weights_windows(meta)),
+            identity={"rebalance": portfolio.settings.platform.rebalance},
+            grid=portfolio.grid,
+        ),
+        portfolio.stage(
+            f"{meta.name}/target_portfolio",
+            function=partial(target_portfolio, calendars=members),
+            settings=meta,
+            modules=(target_portfolio.__module__,),
+            description="Target weight of each security, flattened over the sleeves, with who "
+            "contributed what.",
+            group=GROUP,
+            windows=_windows(meta, target_portfolio_windows(meta)),
+        ),
+        portfolio.stage(
+            f"{meta.name}/holdings",
+            function=meta_holdings,
+            settings=meta,
+            modules=(meta_holdings.__module__,),
+            description="What each profile of the meta holds of each sleeve.",
+            group=GROUP,
+            windows=_windows(meta, meta_holdings_windows(meta)),
+        ),
+        portfolio.stage(
+            f"{meta.name}/portfolio_returns",
+            function=meta_portfolio_returns,
+            settings=meta,
+            modules=(meta_portfolio_returns.__module__,),
+            description="Return of each profile of the meta, gross and net of its own costs.",
+            group=GROUP,
+            windows=_windows(meta, meta_portfolio_returns_windows(meta)),
+        ),
+    ]
+
+
+def _windows(meta: MetaSettings, windows: Mapping[str, Window]) -> dict[str, Window]:
+    """Windows of a domain function: on the meta's own tables, or on those of the sleeve named."""
+    return {
+        name: replace(
+            window,
+            table=f"{name}/{window.table}"
+            if name in meta.members
+            else f"{meta.name}/{window.table.removeprefix('meta/')}",
+        )
+        for name, window in windows.items()
+    }

@@ -1,0 +1,79 @@
+"""``reports/daily``: the evening's figures, its page, and the same in the UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.lakehouse.files import write_atomic
+from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.orchestration.assets.context import PortfolioContext
+from quant_platform.orchestration.stage import Stage, Stored
+from quant_platform.reports.figures import daily_figures
+from quant_platform.reports.markdown import daily_markdown
+from quant_platform.reports.page import daily_page, return_charts
+from quant_platform.reports.scope import DailyScope, daily_windows
+
+DAILY = "reports/daily"
+
+
+def daily_page_path(lake_root: Path, session: str) -> Path:
+    """Where the page of a session lies."""
+    return lake_root / "reports" / "daily" / f"{session}.html"
+
+
+def report_stages(portfolio: PortfolioContext) -> list[Stage]:
+    """Stage of the daily report."""
+    scope = DailyScope.of(portfolio.settings, portfolio.calendar.code)
+    return [
+        portfolio.stage(
+            DAILY,
+            function=partial(daily_figures, calendars=portfolio.calendars),
+            settings=scope,
+            modules=(daily_figures.__module__,),
+            description="Figures of the evening: the account, each profile, meta weights, targets "
+            "of tonight, orders, fills, slippage, gates, regime. Its page is one HTML file for "
+            "the last session of each run.",
+            group="reports",
+            windows=daily_windows(scope),
+            shown=partial(
+                _page,
+                scope=scope,
+                calendars=portfolio.calendars,
+                lake_root=portfolio.settings.lake_root,
+            ),
+        )
+    ]
+
+
+def _page(
+    stored: Stored,
+    scope: DailyScope,
+    calendars: Mapping[str, SessionCalendar],
+    lake_root: Path,
+) -> dict[str, dg.MetadataValue]:
+    """Write the page of the newest evening of a range; return what the UI shows of it."""
+    figures = stored.tables["daily"]
+    if not figures.height:
+        return {}
+    session = figures["session"].max()
+    wanted = stored.wanted
+    shown = SessionRange(
+        wanted.calendar,
+        tuple(day for day in wanted.sessions if day <= session),  # type: ignore[operator]
+        wanted.history_start,
+    )
+    page = daily_page(stored.frames, figures, scope, shown, calendars)
+    path = daily_page_path(lake_root, shown.last.isoformat())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, page.encode())
+    metas = tuple(scope.metas)
+    charts = return_charts(stored.frames, scope, shown, calendars, branches=metas, standalone=True)
+    return {
+        "page": dg.MetadataValue.path(str(path)),
+        "report": dg.MetadataValue.md(daily_markdown(figures, shown.last, charts)),
+    }

@@ -1,0 +1,50 @@
+"""Scans of a sleeve: the ``screener``, one ``scan_<name>`` for each manifest, ``candidates``."""
+
+from __future__ import annotations
+
+from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.orchestration.stage import Stage
+from quant_platform.scanners.candidates import candidates_windows, unite
+from quant_platform.scanners.engine import scan, scan_windows
+from quant_platform.scanners.screener import screen, screener_windows
+
+GROUP = "scans"
+
+
+def scan_stages(sleeve: SleeveContext) -> list[Stage]:
+    """Stages of a sleeve's scans, upstream first."""
+    trend, names = sleeve.platform.features.trend, tuple(sleeve.scanners)
+    return [
+        sleeve.decided(
+            "screener",
+            function=screen,
+            settings=trend,
+            modules=(screen.__module__,),
+            description="What scanners look at: every listed security with a bar on the session, "
+            "in the names that users of screeners know.",
+            group=GROUP,
+            windows=sleeve.windows(screener_windows(trend)),
+        ),
+        *(
+            sleeve.decided(
+                f"scan_{name}",
+                function=scan,
+                settings=manifest,
+                modules=(scan.__module__,),
+                description=f"{manifest.description} Every security it looked at, with each rule, "
+                "the value tested and the threshold.".strip(),
+                group=GROUP,
+                windows=sleeve.windows(scan_windows(manifest)),
+            )
+            for name, manifest in sleeve.scanners.items()
+        ),
+        sleeve.decided(
+            "candidates",
+            function=unite,
+            settings=names,
+            modules=(unite.__module__,),
+            description="Securities that at least one scanner passed.",
+            group=GROUP,
+            windows=sleeve.windows(candidates_windows(names)),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Portfolios: risk profiles, their accounts, and the meta-portfolio over sleeves."""

@@ -1,0 +1,138 @@
+"""How numbers are written: money, percent, basis points, counts; minus signs as printers set them.
+
+A number that has a direction (a return, a P&L, a cost against the ideal price) always shows its
+sign. One that rounds to zero shows none, because ``-0.00 %`` says a direction that is not there.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+MINUS = "−"
+SPACE = "\u00a0"
+"""Between number and unit; a line never breaks there."""
+NOTHING = "–"
+"""In the place of a number that there is not."""
+
+SIGNED = frozenset(
+    {
+        "return_1",
+        "return_21",
+        "return_252",
+        "return_all",
+        "profit",
+        "earned",
+        "mean",
+        "mean_21",
+        "trend",
+    }
+)
+"""Figures that have a direction."""
+
+LABELS = {
+    "equity": "Equity",
+    "profit": "P&L of the session",
+    "earned": "Earned before costs",
+    "costs": "Costs",
+    "cash": "Cash",
+    "positions": "Positions",
+    "return_1": "Session",
+    "return_21": "21 sessions",
+    "return_252": "252 sessions",
+    "return_all": "Up to a year",
+    "volatility": "Volatility a year",
+    "drawdown": "Worst drawdown",
+    "names": "Names",
+    "sum_requested": "Sum of the targets",
+    "sum_weight": "Sum after the overlay",
+    "requested": "Target",
+    "weight": "After the overlay",
+    "blocked": "Increases blocked",
+    "exposure": "Exposure",
+    "regime_multiplier": "Throttle of the regime",
+    "portfolio_volatility": "Volatility of the targets",
+    "planned": "Planned",
+    "planned_notional": "Planned amount",
+    "accepted": "Accepted",
+    "rejected": "Rejected",
+    "count": "Fills",
+    "notional": "Amount",
+    "commission": "Commission",
+    "mean": "Mean cost",
+    "count_21": "Fills in 21 sessions",
+    "mean_21": "Mean cost in 21 sessions",
+    "ready": "Orders may go out",
+    "closed": "Gate closed",
+    "items": "Items reconciled",
+    "mismatches": "Mismatches",
+    "blocked_names": "Names not increased",
+    "risk_multiplier": "Throttle of exposure",
+    "entry_multiplier": "Throttle of new positions",
+    "volatility_20": "Volatility of 20 sessions",
+    "drawdown_63": "Drawdown in 63 sessions",
+    "trend": "50 over 200 sessions",
+    "breadth": "Share above 200-session mean",
+}
+"""What a figure is called; one that is not here (the name of a sleeve) is called by its name."""
+
+
+_FORMS = {"fraction": (100, 2, "%"), "bps": (1, 1, "bps"), "count": (1, 0, "")}
+"""By unit: factor, digits and what is written behind; a currency has two digits and its name."""
+
+
+def label(figure: str) -> str:
+    """Return what a figure is called."""
+    return LABELS.get(figure, figure)
+
+
+def written(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """Write a number.
+
+    Parameters
+    ----------
+    value
+        The number; None is written as a dash.
+    unit
+        ``fraction``, ``bps``, ``count``, ``flag``, ``units`` (of a security, at most six digits),
+        or a currency.
+    signed
+        Whether a plus sign is shown.
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if unit == "flag":
+        return "yes" if value else "no"
+    if unit == "units":
+        text = _number(value, 6, signed)
+        return text.rstrip("0").rstrip(".")
+    scale, digits, suffix = _FORMS.get(unit, (1, 2, unit))
+    return f"{_number(value * scale, digits, signed)}{SPACE}{suffix}".rstrip(SPACE)
+
+
+def amount(value: float | None, *, signed: bool = False) -> str:
+    """Write money without its currency, for a table in one currency.
+
+    Parameters
+    ----------
+    value
+        The amount; None is written as a dash.
+    signed
+        Whether a plus sign is shown.
+    """
+    return NOTHING if value is None or not math.isfinite(value) else _number(value, 2, signed)
+
+
+def long_date(day: date) -> str:
+    """Write a date in words, the same in every locale."""
+    weekday = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    months = "January February March April May June July August September October November December"
+    return f"{weekday[day.weekday()]} {day.day} {months.split()[day.month - 1]} {day.year}"
+
+
+def _number(value: float, digits: int, signed: bool) -> str:
+    rounded = round(value, digits)
+    if rounded == 0:
+        return f"{0:.{digits}f}"
+    sign = MINUS if rounded < 0 else "+" if signed else ""
+    return f"{sign}{abs(rounded):,.{digits}f}"

@@ -1,0 +1,1 @@
+"""Universe scans: the screener, the three-layer engine, and the union of what it finds."""

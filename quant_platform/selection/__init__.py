@@ -1,0 +1,1 @@
+"""Selection among the candidates: scores, vetoes, policy."""

@@ -1,0 +1,127 @@
+"""Bounded portfolios against a modelling library, and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cvxpy
+import numpy as np
+import pytest
+
+from quant_platform.errors import ConfigError
+from quant_platform.portfolio.bounded import Bounds, least_variance, nearest
+from quant_platform.portfolio.covariance import Evidence, Matrix, Vector
+
+# Its names are gathered at run time, where no type checker finds them.
+modelling: Any = cvxpy
+TIGHT = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
+
+
+def returns(seed: int, names: int, rows: int) -> Matrix:
+    """Draw returns with a common factor and very different volatilities."""
+    random = np.random.default_rng(seed)
+    own = random.normal(size=(rows, names)) * random.uniform(0.0005, 0.08, names)
+    return np.asarray(own + random.normal(size=(rows, 1)) * random.uniform(0, 0.02))
+
+
+def solved(objective: Any, weights: Any, bounds: Bounds) -> Vector:
+    held = [modelling.sum(weights) == 1, weights >= bounds.lower, weights <= bounds.upper]
+    problem = modelling.Problem(modelling.Minimize(objective), held)
+    problem.solve(solver="CLARABEL", **TIGHT)
+    assert weights.value is not None
+    return np.asarray(weights.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "lower", "upper"),
+    [
+        (2, 0.0, 0.5),
+        (3, 0.05, 0.5),
+        (4, 0.0, 0.25),
+        (5, 0.0, 0.25),
+        (7, 0.02, 0.9),
+        (12, 0.0, 0.25),
+        (30, 0.0, 0.25),
+        (30, 0.01, 0.05),
+        (60, 0.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_least_variance_is_that_of_a_modelling_library(
+    seed: int, names: int, lower: float, upper: float
+) -> None:
+    covariance = Evidence.of(returns(seed, names, 70), 40).covariance()
+    bounds = Bounds.alike(names, lower, upper)
+    weights = least_variance(covariance, bounds)
+    assert weights is not None
+    assert abs(weights.sum() - 1) < 1e-14
+    assert (weights >= lower).all()
+    assert (weights <= upper).all()
+    variable = modelling.Variable(names)
+    scaled = modelling.psd_wrap(covariance / np.diag(covariance).mean())
+    expected = solved(modelling.quad_form(variable, scaled), variable, bounds)
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-6)
+
+
+def test_least_variance_does_not_depend_on_the_scale() -> None:
+    covariance = Evidence.of(returns(4, 10, 60), 40).covariance()
+    bounds = Bounds.alike(10, 0.0, 0.25)
+    plain, tiny = (least_variance(covariance * scale, bounds) for scale in (1.0, 2.0**-40))
+    assert plain is not None
+    np.testing.assert_array_equal(plain, tiny)
+
+
+def test_two_names_by_hand() -> None:
+    """Variances 1 and 4, covariance 1/2: w = (4 - 0.5) / (1 + 4 - 1) = 0.875."""
+    covariance = np.array([[1.0, 0.5], [0.5, 4.0]])
+    weights = least_variance(covariance, Bounds.alike(2, 0.0, 1.0))
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([0.875, 0.125], rel=0, abs=1e-15)
+    capped = least_variance(covariance, Bounds.alike(2, 0.0, 0.6))
+    assert capped is not None
+    assert capped.tolist() == pytest.approx([0.6, 0.4], rel=0, abs=1e-15)
+
+
+def test_equal_names_share_equally() -> None:
+    covariance = np.full((6, 6), 0.3) + 0.7 * np.eye(6)
+    weights = least_variance(covariance, Bounds.alike(6, 0.0, 0.25))
+    assert weights is not None
+    np.testing.assert_allclose(weights, np.full(6, 1 / 6), atol=1e-14)
+
+
+def test_a_covariance_that_is_none_is_not_solved_silently() -> None:
+    """One negative variance: the problem is not convex and has no proof."""
+    covariance = np.diag([1.0, 1.0, -1.0])
+    assert least_variance(covariance, Bounds.alike(3, 0.0, 1.0)) is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nearest_is_the_projection(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    names = int(random.integers(1, 9))
+    weights = random.dirichlet(np.full(names, 0.5)) * random.choice([0.5, 1, 2])
+    weights -= random.choice([0.0, 0.2])
+    bounds = Bounds(
+        np.minimum(random.uniform(0, 0.1, names), 0.9 / names),
+        np.maximum(random.uniform(0.2, 0.6, names), 1 / names),
+    )
+    found = nearest(weights, bounds)
+    assert abs(found.sum() - 1) < 1e-14
+    assert bounds.hold(found)
+    variable = modelling.Variable(names)
+    expected = solved(modelling.sum_squares(variable - weights), variable, bounds)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_weights_within_bounds_stay() -> None:
+    weights = np.array([0.1, 0.2, 0.3, 0.4])
+    found = nearest(weights, Bounds.alike(4, 0.0, 0.5))
+    np.testing.assert_allclose(found, weights, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("names", "lower", "upper"), [(1, 0.05, 0.5), (3, 0.05, 0.3), (21, 0.05, 0.5), (3, 0.4, 0.3)]
+)
+def test_bounds_that_leave_no_room_are_explained(names: int, lower: float, upper: float) -> None:
+    with pytest.raises(ConfigError, match=f"{names} weights between bounds .* widen the bounds"):
+        Bounds.alike(names, lower, upper)

@@ -1,0 +1,103 @@
+"""The embedded market run through the real stages, up to what scanners and selection read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from functools import lru_cache
+from typing import Literal
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.features.state import advance_state
+from quant_platform.features.trend import trend_features
+from quant_platform.lakehouse.contracts import CONTRACTS, contract_of
+from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.market.actions import published_actions
+from quant_platform.market.bars import published_bars
+from quant_platform.market.returns import session_returns
+from quant_platform.market.securities import published_securities
+from quant_platform.scanners.candidates import candidates_windows, unite
+from quant_platform.scanners.engine import scan, scan_windows
+from quant_platform.scanners.screener import screen, screener_windows
+from quant_platform.settings import StateSettings, TrendSettings
+from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.sources import SimulatedSleeve, SimulatedSource
+from quant_platform_tests.scanners.manifests import shipped
+from quant_platform_tests.sources.markets import CRYPTO, DIRTY, NYSE
+
+HISTORY = date(2022, 1, 3)
+LAST = date(2023, 5, 31)
+CALENDARS = {"instruments": NYSE, "etfs": NYSE, "crypto": CRYPTO}
+SCANNERS = {
+    "instruments": ("mean_reversion", "us_trend"),
+    "etfs": ("etf_equity_momentum", "sector_etf_trend"),
+    "crypto": ("binance_acceleration_trend", "binance_spot_trend"),
+}
+ASSET_CLASSES = {"instruments": "stock", "etfs": "etf", "crypto": "crypto"}
+TREND = TrendSettings()
+SOURCE = replace(
+    DIRTY,
+    sleeves=tuple(SimulatedSleeve(name, (kind,), 60) for name, kind in ASSET_CLASSES.items()),
+)
+"""The embedded market with as many symbols as it is shipped with."""
+
+Tables = Mapping[str, pl.DataFrame]
+"""A sleeve's tables by kind."""
+
+
+def span(calendar: SessionCalendar, first: date, last: date) -> SessionRange:
+    """Range of sessions between two days."""
+    return SessionRange(calendar, tuple(calendar.between(first, last)), HISTORY)
+
+
+def handed(
+    tables: Tables, windows: Mapping[str, Window], wanted: SessionRange
+) -> dict[str, pl.LazyFrame]:
+    """Bound tables to the partitions that the windows load, as the IO manager does."""
+    frames = {}
+    for name, window in windows.items():
+        rows = tables[window.table]
+        partition = contract_of(f"x/{window.table}").partition
+        frames[name] = rows.filter(pl.col(partition).is_in(wanted.loaded(window))).lazy()
+    return frames
+
+
+@lru_cache(maxsize=4)
+def market(sleeve: str, source: SimulatedSource = SOURCE, last: date = LAST) -> Tables:
+    """Tables of one sleeve from the start of history on, each by its real stage."""
+    wanted = span(CALENDARS[sleeve], HISTORY, last)
+    bars = published_bars(source, sleeve, wanted).rows
+    actions = published_actions(source, sleeve, wanted).rows
+    frames = {"bars": bars.lazy(), "actions": actions.lazy()}
+    nothing = {"state": CONTRACTS["features_state"].empty().lazy()}
+    executed: Literal["open", "typical"] = "open" if CALENDARS[sleeve] is NYSE else "typical"
+    tables = {
+        "securities": published_securities(source, sleeve, wanted).rows,
+        "bars": bars,
+        "actions": actions,
+        "features_trend": trend_features(frames, TREND, wanted),
+        "features_state": advance_state(frames | nothing, StateSettings(), wanted),
+        "returns": session_returns(frames, ReturnsSettings(execution_price=executed), wanted),
+    }
+    return tables | {"screener": screened(tables, wanted)}
+
+
+def screened(tables: Tables, wanted: SessionRange) -> pl.DataFrame:
+    """Screen a range and hold the rows to their contract."""
+    made = screen(handed(tables, screener_windows(TREND), wanted), TREND, wanted)
+    return CONTRACTS["screener"].validate("x/screener", made)
+
+
+def scanned(tables: Tables, wanted: SessionRange, scanners: Sequence[str]) -> Tables:
+    """Run shipped scanners over a range, and unite what they find."""
+    kinds = {}
+    for name in scanners:
+        scanner = shipped(name)
+        made = scan(handed(tables, scan_windows(scanner), wanted), scanner, wanted)
+        kinds[f"scan_{name}"] = CONTRACTS["scan"].validate(f"x/scan_{name}", made)
+    frames = handed({**tables, **kinds}, candidates_windows(scanners), wanted)
+    united = CONTRACTS["candidates"].validate("x/candidates", unite(frames, scanners, wanted))
+    return {**kinds, "candidates": united}

@@ -1,0 +1,316 @@
+"""The screener: listed and traded as known at the cutoff, and value traded by its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from statistics import fmean
+from typing import Any
+
+import polars as pl
+import pytest
+
+from quant_platform.lakehouse.contracts import CONTRACTS
+from quant_platform.lakehouse.contracts.screener import SCREENER
+from quant_platform.scanners.screener import VALUE_SESSIONS, screen, screener_windows
+from quant_platform.settings import TrendSettings
+from quant_platform_tests.features.naive import corrected, known, walk
+from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, bars_frame, span
+
+DAYS = SESSIONS[:60]
+STRICT = TrendSettings(max_missing_share=0.0)
+Rows = Sequence[Mapping[str, Any]]
+
+
+def description(security: str, known: date, *, minutes: int = 30, **changes: Any) -> dict[str, Any]:
+    """One published description, known some minutes after the close of a session."""
+    return {
+        "knowledge_session": known,
+        "security_id": security,
+        "known_at": CALENDAR.close(known) + timedelta(minutes=minutes),
+        "known_at_basis": "assumed",
+        "symbol": f"NYSE:{security.upper()}",
+        "name": f"Company {security}",
+        "exchange": "NYSE",
+        "asset_class": "stock",
+        "sector": "Energy",
+        "category": None,
+        "listed_on": DAYS[0],
+        "delisted_on": None,
+    } | changes
+
+
+def table(kind: str, rows: Rows) -> pl.DataFrame:
+    """Rows in the columns of a contract."""
+    return pl.DataFrame(list(rows), schema=CONTRACTS[kind].empty().schema)
+
+
+def derived(kind: str, session: date, security: str, **values: Any) -> dict[str, Any]:
+    """One row of a derived table, null but for what is given."""
+    return {"session": session, "security_id": security} | values
+
+
+def run(
+    bars: Rows | pl.DataFrame,
+    securities: Rows,
+    first: date = DAYS[0],
+    last: date = DAYS[-1],
+    *,
+    settings: TrendSettings = STRICT,
+    derivations: Mapping[str, Rows] | None = None,
+) -> pl.DataFrame:
+    wanted = span(first, last)
+    tables = {
+        "bars": bars if isinstance(bars, pl.DataFrame) else bars_frame(bars),
+        "securities": table("securities", securities),
+    }
+    for kind in ("features_trend", "features_state", "returns"):
+        tables[kind] = table(kind, (derivations or {}).get(kind, []))
+    frames = {
+        name: tables[window.table]
+        .filter(pl.col(CONTRACTS[window.table].partition).is_in(wanted.loaded(window)))
+        .lazy()
+        for name, window in screener_windows(settings).items()
+    }
+    return SCREENER.validate("x/screener", screen(frames, settings, wanted))
+
+
+def sessions_of(made: pl.DataFrame, security: str) -> list[date]:
+    return made.filter(pl.col("security_id") == security)["session"].to_list()
+
+
+# -- who is there ----------------------------------------------------------------------------------
+
+
+def test_who_is_not_described_or_has_no_bar_is_not_there() -> None:
+    bars = [*walk("a", DAYS[:5], 1), *walk("unknown", DAYS[:5], 2)]
+    bars = [one for one in bars if one["session"] != DAYS[2] or one["security_id"] != "a"]
+    made = run(bars, [description("a", DAYS[0]), description("idle", DAYS[0])])
+    assert made["security_id"].unique().to_list() == ["a"]
+    assert sessions_of(made, "a") == [DAYS[0], DAYS[1], DAYS[3], DAYS[4]]
+
+
+def test_a_security_is_there_from_its_listing_to_the_session_before_its_delisting() -> None:
+    told = [
+        description("a", DAYS[0], listed_on=DAYS[2]),
+        description("a", DAYS[4], listed_on=DAYS[2], delisted_on=DAYS[6]),
+    ]
+    made = run(walk("a", DAYS[:10], 1), told)
+    assert sessions_of(made, "a") == DAYS[2:6]
+
+
+def test_a_description_counts_from_the_session_in_which_it_became_known() -> None:
+    """A listing announced late, and a delisting that was dated back: nothing is known before."""
+    told = [
+        description("a", DAYS[3], sector=None),
+        description("a", DAYS[5], sector="Utilities", symbol="NYSE:NEW"),
+        description("a", DAYS[8], sector="Utilities", symbol="NYSE:NEW", delisted_on=DAYS[6]),
+    ]
+    made = run(walk("a", DAYS[:12], 1), told)
+    assert sessions_of(made, "a") == DAYS[3:8]
+    assert made["sector"].to_list() == [None, None, *["Utilities"] * 3]
+    assert made["symbol"].to_list() == ["NYSE:A"] * 2 + ["NYSE:NEW"] * 3
+
+
+def test_the_last_of_two_descriptions_of_one_evening_holds() -> None:
+    told = [
+        description("a", DAYS[0], minutes=50, sector="Utilities"),
+        description("a", DAYS[0], minutes=20, sector="Energy"),
+    ]
+    for order in (told, told[::-1]):
+        assert set(run(walk("a", DAYS[:3], 1), order)["sector"]) == {"Utilities"}
+
+
+def test_a_bar_that_comes_late_never_makes_a_row() -> None:
+    bars = [*walk("a", DAYS[:3], 1), bar("a", DAYS[3], late=1), *walk("a", DAYS[4:6], 2)]
+    made = run(bars, [description("a", DAYS[0])])
+    assert sessions_of(made, "a") == [*DAYS[:3], *DAYS[4:6]]
+
+
+# -- what is in a row ------------------------------------------------------------------------------
+
+
+def test_close_and_volume_are_those_known_at_the_cutoff() -> None:
+    bars = walk("a", DAYS[:8], 1)
+    late = corrected(bars[3], 2.0, late=2)
+    made = run([*bars, late], [description("a", DAYS[0])])
+    assert made["close"].to_list() == [one["close"] for one in bars]
+
+
+def test_the_last_of_two_versions_of_one_evening_holds() -> None:
+    bars = walk("a", DAYS[:8], 1)
+    second = bars[3] | {"known_at": bars[3]["known_at"] + timedelta(minutes=9), "volume": 1.0}
+    for rows in ([*bars, second], [second, *bars]):
+        volumes = run(rows, [description("a", DAYS[0])])["volume"].to_list()
+        assert volumes == [
+            *(one["volume"] for one in bars[:3]),
+            1.0,
+            *(b["volume"] for b in bars[4:]),
+        ]
+
+
+def test_the_other_columns_are_those_of_the_session() -> None:
+    derivations = {
+        "features_trend": [
+            derived(
+                "features_trend",
+                day,
+                "a",
+                close=1.0,
+                bars_252=1,
+                performance_21=number + 0.25,
+                performance_252=number + 0.5,
+                volatility_21=number + 0.75,
+                sma_50=number + 1.0,
+                sma_200=number + 2.0,
+                sma_50_slope=number + 3.0,
+            )
+            for number, day in enumerate(DAYS[:3])
+        ],
+        "features_state": [derived("features_state", DAYS[1], "a", rsi_14=44.0)],
+        "returns": [derived("returns", DAYS[2], "a", total=0.125)],
+    }
+    made = run(walk("a", DAYS[:3], 1), [description("a", DAYS[0])], derivations=derivations)
+    found = made.select(
+        "Perf.1M", "Perf.Y", "Volatility.M", "SMA50", "SMA200", "SMA50.Slope", "RSI", "change"
+    )
+    assert found.rows() == [
+        (0.25, 0.5, 0.75, 1.0, 2.0, 3.0, None, None),
+        (1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 44.0, None),
+        (2.25, 2.5, 2.75, 3.0, 4.0, 5.0, None, 0.125),
+    ]
+
+
+# -- value traded ----------------------------------------------------------------------------------
+
+
+def naive_value(
+    rows: Rows, security: str, session: date, listed: date, missing: int
+) -> float | None:
+    """Average what was known of the last 20 sessions, one by one."""
+    end = CALENDAR.ordinal(session)
+    window = CALENDAR.sessions[end - VALUE_SESSIONS + 1 : end + 1]
+    if window[0] < max(listed, DAYS[0]):
+        return None
+    bars = known(rows, session).get(security, {})
+    values = [bars[day]["close"] * bars[day]["volume"] for day in window if day in bars]
+    return fmean(values) if len(values) >= VALUE_SESSIONS - missing else None
+
+
+def news() -> list[dict[str, Any]]:
+    """Lay out securities with gaps, a listing, late bars and corrections."""
+    whole = walk("whole", DAYS, 1)
+    gappy = [one for number, one in enumerate(walk("gappy", DAYS, 2)) if number not in (25, 50, 52)]
+    young = walk("young", DAYS[15:], 3)
+    late = walk("late", DAYS, 4)
+    late += [corrected(late.pop(30), 1.0, 2), corrected(late.pop(20), 1.0, 4)]
+    fixed = walk("fixed", DAYS, 5)
+    fixed += [
+        corrected(fixed[22], 3.0, 3),
+        corrected(fixed[22], 0.5, 6),
+        corrected(fixed[40], 2, 1),
+    ]
+    return [*whole, *gappy, *young, *late, *fixed]
+
+
+ROWS = news()
+LISTED = {name: DAYS[15 if name == "young" else 0] for name in ("whole", "gappy", "young", "late")}
+LISTED["fixed"] = DAYS[0]
+TOLD = [description(name, DAYS[0], listed_on=day) for name, day in LISTED.items()]
+
+
+@pytest.mark.parametrize(("share", "missing"), [(0.0, 0), (0.05, 1), (0.1, 2)])
+def test_value_traded_is_the_mean_of_what_was_known(share: float, missing: int) -> None:
+    made = run(ROWS, TOLD, settings=TrendSettings(max_missing_share=share))
+    values = 0
+    for one in made.to_dicts():
+        security, session = one["security_id"], one["session"]
+        expected = naive_value(ROWS, security, session, LISTED[security], missing)
+        if expected is None:
+            assert one["Value.Traded"] is None, (security, session)
+        else:
+            values += 1
+            assert one["Value.Traded"] == pytest.approx(expected, rel=1e-14), (security, session)
+    assert values > 130
+
+
+def test_value_traded_begins_with_the_twentieth_bar() -> None:
+    made = run(ROWS, TOLD, settings=TrendSettings(max_missing_share=0.05))
+    for name, begin in (("whole", 0), ("young", 15)):
+        filled = made.filter(pl.col("security_id") == name).drop_nulls("Value.Traded")
+        assert filled["session"].to_list()[0] == DAYS[begin + VALUE_SESSIONS - 1]
+
+
+def test_a_split_inside_the_window_changes_no_value() -> None:
+    plain = walk("a", DAYS, 1)
+    split = [
+        one
+        if one["session"] < DAYS[30]
+        else one
+        | {name: one[name] / 4 for name in ("open", "high", "low", "close")}
+        | {"volume": one["volume"] * 4}
+        for one in plain
+    ]
+    whole, halved = (run(bars, [description("a", DAYS[0])]) for bars in (plain, split))
+    assert halved["Value.Traded"].equals(whole["Value.Traded"])
+    assert halved["close"].to_list()[30] == whole["close"].to_list()[30] / 4
+
+
+# -- the laws --------------------------------------------------------------------------------------
+
+EVENTS = [
+    *TOLD,
+    description("whole", DAYS[33], listed_on=DAYS[0], delisted_on=DAYS[41]),
+    description("fixed", DAYS[24], symbol="NYSE:FIX2"),
+]
+
+
+@pytest.mark.parametrize("chunk", [1, 7])
+def test_a_range_has_the_bytes_of_its_parts(chunk: int) -> None:
+    whole = run(ROWS, EVENTS)
+    parts = [DAYS[start : start + chunk] for start in range(0, len(DAYS), chunk)]
+    assert pl.concat([run(ROWS, EVENTS, part[0], part[-1]) for part in parts]).equals(whole)
+
+
+@pytest.mark.parametrize("position", [21, 24, 32, 33, 40])
+def test_what_is_known_later_changes_nothing(position: int) -> None:
+    session = DAYS[position]
+    expected = run(ROWS, EVENTS, session, session)
+    assert expected.height >= 4
+    spoilt = [
+        one
+        if one["knowledge_session"] <= session
+        else one | {name: one[name] * 7 for name in ("open", "high", "low", "close", "volume")}
+        for one in ROWS
+    ]
+    spoilt.append(corrected(ROWS[position - 2], 9.0, late=3))
+    told = [
+        *(one for one in EVENTS if one["knowledge_session"] <= session),
+        *(description(name, DAYS[position + 1], delisted_on=DAYS[1]) for name in LISTED),
+        description("stranger", DAYS[position + 1]),
+    ]
+    spoilt += walk("stranger", DAYS[position + 1 :], 9)
+    ranged = run(spoilt, told, DAYS[position - 5], DAYS[position + 5])
+    assert ranged.filter(pl.col("session") == session).equals(expected)
+
+
+def test_securities_do_not_depend_on_one_another() -> None:
+    chosen = {"late", "young"}
+    some = run([one for one in ROWS if one["security_id"] in chosen], EVENTS)
+    assert some.equals(run(ROWS, EVENTS).filter(pl.col("security_id").is_in(chosen)))
+
+
+def test_a_market_without_bars_or_descriptions_has_no_rows() -> None:
+    assert run([], TOLD).equals(SCREENER.empty())
+    assert run(ROWS, []).equals(SCREENER.empty())
+
+
+def test_the_window_reaches_what_value_traded_needs_and_no_further() -> None:
+    session = DAYS[40]
+    window = screener_windows(STRICT)["bars"]
+    assert window.lookback == VALUE_SESSIONS - 1
+    bars, told = walk("a", DAYS, 1), [description("a", DAYS[0])]
+    assert run(bars, told, session, session)["Value.Traded"].null_count() == 0
+    oldest = CALENDAR.offset(session, -window.lookback)
+    shorter = [one for one in bars if one["session"] != oldest]
+    assert run(shorter, told, session, session)["Value.Traded"].null_count() == 1
