@@ -149,7 +149,7 @@ def test_partitions_that_are_gone_or_damaged_are_told(folder: Path, tmp_path: Pa
     assert "'instruments/bars' is not whole: the files of 2022-01-03 are gone" in answer.err
     assert len(answer.err.splitlines()) == 1
     content = bytearray(second.read_bytes())
-    content[len(content) // 3] ^= 1
+    content[40] ^= 1  # In the rows: the footer can still be read.
     second.write_bytes(content)
     answer = quant(tmp_path / "project", "sql", query, "--json")
     assert answer.code == LakeError.exit_code
