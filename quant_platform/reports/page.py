@@ -200,7 +200,7 @@ def _chips(board: Board) -> str:
             text = board.note("regime", item, "risk_multiplier")
             throttle = board.written("regime", item, "risk_multiplier")
             kind = "good" if text == "RISK_ON" else "bad" if text == "STRESSED" else "wait"
-            chips.append((kind, f"Regime {text}, exposure {throttle}"))
+            chips.append((kind, f"Regime {text}, throttle {throttle}"))
     items = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in chips)
     return f'<ul class="chips">{items}</ul>'
 
