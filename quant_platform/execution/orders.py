@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from quant_platform.execution.readiness import killed
 from quant_platform.execution.records import Order, PlannedOrder, record_frame, records
 from quant_platform.lakehouse.contracts.execution import ORDERS
 from quant_platform.lakehouse.ledgers.canonical import canonical_json, text_hash
@@ -89,7 +90,12 @@ def submit_orders(
         One row per order of a ready evening, in the order of submission.
     """
     ready = frames["execution_ready"].filter("ready").select("session").collect()["session"]
-    evenings = [session for session in wanted.sessions if session in set(ready)]
+    # The switch counts once more: it may have been thrown after the gates were judged.
+    evenings = [
+        session
+        for session in wanted.sessions
+        if session in set(ready) and not killed(session, settings)
+    ]
     plan = (
         frames["orders_plan"].filter(pl.col("session").is_in(evenings)).sort("session", "place")
     ).collect()

@@ -5,7 +5,7 @@ the account or of the market may be wrong. (Rules about single names block incre
 ``overlay``.) The codes:
 
 ``RECONCILIATION``  an item differs from the broker's record, or nothing was reconciled at all
-``KILL_SWITCH``     the switch of the settings is on
+``KILL_SWITCH``     the switch of the settings is on since this session or an earlier one
 ``NO_REGIME``       an increase was blocked because the session has no regime
 ``GROSS``           the weights after the overlay add up to more than the limit
 ``STALE``           too many targets were blocked for want of a fresh mark
@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -64,14 +65,14 @@ class Evidence:
         return math.fsum(self.weights)
 
 
-def closed_gates(evidence: Evidence, settings: ExecutionSettings) -> list[str]:
-    """Codes of the closed gates; empty if all are open."""
+def closed_gates(session: date, evidence: Evidence, settings: ExecutionSettings) -> list[str]:
+    """Codes of the gates that are closed on an evening; empty if all are open."""
     gates = settings.gates
     stale = sum(code in {NO_MARK, STALE_MARK} for code in evidence.blocked)
     largest = max((o.notional for o in evidence.orders if o.side == "buy"), default=0.0)
     closed = {
         "RECONCILIATION": not evidence.matched or not all(evidence.matched),
-        "KILL_SWITCH": gates.kill_switch,
+        "KILL_SWITCH": killed(session, settings),
         "NO_REGIME": NO_REGIME in evidence.blocked,
         "GROSS": evidence.gross > gates.max_gross + _ROUNDING,
         "STALE": stale > gates.max_stale * len(evidence.blocked),
@@ -79,6 +80,12 @@ def closed_gates(evidence: Evidence, settings: ExecutionSettings) -> list[str]:
         "MAX_ORDER": largest > gates.max_order * evidence.equity,
     }
     return [code for code, is_closed in closed.items() if is_closed]
+
+
+def killed(session: date, settings: ExecutionSettings) -> bool:
+    """Whether the kill switch holds a session's orders back."""
+    since = settings.gates.kill_switch
+    return since is not None and session >= since
 
 
 def readiness_windows(settings: ExecutionSettings) -> dict[str, Window]:
@@ -126,6 +133,6 @@ def readiness(
             blocked=[] if control is None else control["blocked"].to_list(),
             orders=records(PlannedOrder, plans[session]) if session in plans else [],
         )
-        codes = closed_gates(evidence, settings)
+        codes = closed_gates(session, evidence, settings)
         rows.append((session, not codes, codes, len(evidence.orders), evidence.gross))
     return pl.DataFrame(rows, schema=EXECUTION_READY.empty().schema, orient="row")

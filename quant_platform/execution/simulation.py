@@ -240,7 +240,7 @@ class _Desk:
             blocked=made.blocked.tolist(),
             orders=planned,
         )
-        return submit(planned, not closed_gates(evidence, settings), settings)
+        return submit(planned, not closed_gates(session, evidence, settings), settings)
 
     def _wish(
         self,
@@ -282,10 +282,16 @@ class _Desk:
 def _multipliers(
     frames: Mapping[str, pl.LazyFrame], wanted: SessionRange
 ) -> dict[date, float | None]:
-    """Throttle of each session: the most careful benchmark's; None where there is no regime."""
+    """Throttle of each session: the most careful benchmark's.
+
+    None where there is no regime, or a benchmark says nothing: what is not known throttles nobody,
+    and the evening is closed for it.
+    """
     if "regime" not in frames:
         return dict.fromkeys(wanted.sessions, 1.0)
     asked = frames["regime"].filter(pl.col("session").is_in(wanted.sessions))
-    rows = asked.group_by("session").agg(pl.col("risk_multiplier").min()).collect()
-    found: dict[date, float] = dict(rows.iter_rows())
+    rows = asked.group_by("session").agg(
+        pl.when(pl.col("risk_multiplier").is_not_null().all()).then(pl.col("risk_multiplier").min())
+    )
+    found: dict[date, float | None] = dict(rows.collect().iter_rows())
     return {session: found.get(session) for session in wanted.sessions}

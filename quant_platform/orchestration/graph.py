@@ -143,9 +143,8 @@ class Graph:
         if automation.evening and len(jobs) > 1:
             sensors.append(chain_sensor(evening, jobs, self.clock))
         if automation.execution and execution is not None and evening.portfolio:
-            margin = timedelta(minutes=execution.margin_minutes)
             job = jobs[PORTFOLIO_JOB]
-            sensors.append(execution_sensor(evening, job, self.lake, self.clock, margin))
+            sensors.append(execution_sensor(evening, job, self.lake, self.clock, execution))
         return sensors
 
 

@@ -31,12 +31,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from quant_platform.calendars import SessionCalendar
+from quant_platform.execution.readiness import killed
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.orchestration.assets.context import PORTFOLIO_JOB
 from quant_platform.orchestration.assets.execution import ORDERS, READY
 from quant_platform.orchestration.assets.reports import DAILY
 from quant_platform.orchestration.jobs import EVENING_TAG
 from quant_platform.orchestration.stage import Stage
+from quant_platform.settings.execution import ExecutionSettings
 
 Clock = Callable[[], datetime]
 
@@ -151,7 +153,7 @@ def what_follows(evening: Evening, instance: dg.DagsterInstance, now: datetime) 
 
 
 def execution_sensor(
-    evening: Evening, job: Job, lake: Lake, clock: Clock, margin: timedelta
+    evening: Evening, job: Job, lake: Lake, clock: Clock, account: ExecutionSettings
 ) -> dg.SensorDefinition:
     """Sensor that sends the orders of a ready evening, once.
 
@@ -165,8 +167,8 @@ def execution_sensor(
         Holds the verdicts.
     clock
         Wall clock.
-    margin
-        How long before the next open the orders must be out.
+    account
+        How long before the next open the orders must be out; the kill switch.
     """
 
     @dg.sensor(
@@ -179,7 +181,7 @@ def execution_sensor(
     def execute(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = clock()
         session = evening.clock.latest(now)
-        reason = why_not(evening.clock, lake, context.instance, now, margin)
+        reason = why_not(evening.clock, lake, context.instance, now, account)
         if reason is not None:
             return dg.SensorResult(skip_reason=dg.SkipReason(reason))
         request = dg.RunRequest(
@@ -200,7 +202,7 @@ def why_not(
     lake: Lake,
     instance: dg.DagsterInstance,
     now: datetime,
-    margin: timedelta,
+    account: ExecutionSettings,
 ) -> str | None:
     """Say why the orders of the latest session may not go out now; None if they may.
 
@@ -214,10 +216,13 @@ def why_not(
         Knows which run was an evening's.
     now
         Wall clock.
-    margin
-        How long before the next open the orders must be out.
+    account
+        How long before the next open the orders must be out; the kill switch.
     """
     session = calendar.latest(now)
+    if killed(session, account):
+        return f"the kill switch is on since {account.gates.kill_switch}"
+    margin = timedelta(minutes=account.margin_minutes)
     closes = calendar.open(calendar.offset(session, 1)) - margin
     if now >= closes:
         return f"the orders of {session} had to be out by {closes:%Y-%m-%d %H:%M} UTC"

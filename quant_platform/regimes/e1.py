@@ -64,6 +64,11 @@ class E1Inputs:
     trend: float | None
     breadth: float | None
 
+    @property
+    def benchmark_known(self) -> bool:
+        """Whether the benchmark itself says anything; breadth is another sleeve's."""
+        return any(v is not None for v in (self.volatility, self.drawdown, self.trend))
+
 
 def regime_windows(settings: RegimeSettings) -> dict[str, Window]:
     """Sessions of its inputs that ``regime`` depends on.
@@ -109,7 +114,7 @@ def regime(
         label = e1_label(inputs, settings.e1)
         raw = [*raw, label][-smoothing_memory(settings.smoothing) - 1 :]
         held = smoothed(held, raw, settings.smoothing)
-        throttle = settings.throttle[held.label]
+        throttle = settings.throttle[held.label] if inputs.benchmark_known else None
         rows.append(
             {
                 "session": session,
@@ -123,8 +128,8 @@ def regime(
                 "confirmed": held.confirmed,
                 "candidate": held.candidate,
                 "streak": held.streak,
-                "risk_multiplier": throttle.risk,
-                "entry_multiplier": throttle.entry,
+                "risk_multiplier": None if throttle is None else throttle.risk,
+                "entry_multiplier": None if throttle is None else throttle.entry,
             }
         )
     return pl.DataFrame(rows, schema={n: c.dtype for n, c in REGIME.columns.items()})

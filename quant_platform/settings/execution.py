@@ -138,7 +138,13 @@ class RiskSettings(SettingsModel):
 class GateSettings(SettingsModel):
     """What closes an evening: none of its orders goes out."""
 
-    kill_switch: bool = described("True stops every order until it is false again.", False)
+    kill_switch: SessionDate | None = described(
+        "First session whose evening sends nothing; every later one sends nothing either. Without "
+        "it the switch is off. It is dated, and outside of the hash, so that neither switching it "
+        "on nor off remakes what the account did before.",
+        None,
+        outside_hash=True,
+    )
     cash_tolerance: float = described(
         "Difference between our cash or equity and the broker's that is accepted.",
         0.01,

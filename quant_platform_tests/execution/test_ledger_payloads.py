@@ -144,7 +144,9 @@ def test_a_fill_of_an_unknown_sleeve_is_told_as_such() -> None:
 
 def test_an_evening_says_what_it_decided() -> None:
     world = quiet_world(stock=0.3, coin=0.3)
-    told = first_decision(world, settings(risk={"name_cap": 0.25}, gates={"kill_switch": True}))
+    told = first_decision(
+        world, settings(risk={"name_cap": 0.25}, gates={"kill_switch": SESSIONS[0]})
+    )
     assert told["ready"] is False
     assert told["reasons"] == ["KILL_SWITCH"]
     assert told["blocked"] == {"coin": "NAME_CAP", "stock": "NAME_CAP"}

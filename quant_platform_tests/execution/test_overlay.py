@@ -12,6 +12,12 @@ import polars as pl
 import pytest
 
 from quant_platform.execution.overlay import control, gross_exposure, target_volatility
+from quant_platform.lakehouse.contracts.actions import ACTIONS
+from quant_platform.lakehouse.contracts.bars import BARS
+from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
+from quant_platform.lakehouse.contracts.regime import REGIME
+from quant_platform.regimes.e1 import regime
+from quant_platform.settings import load_settings
 from quant_platform.settings.execution import RiskSettings
 from quant_platform_tests.execution.world import (
     CALENDARS,
@@ -23,8 +29,10 @@ from quant_platform_tests.execution.world import (
     quiet_world,
     run,
     settings,
+    span,
     steady,
 )
+from quant_platform_tests.small_project import REPOSITORY
 
 SETTINGS = RiskSettings(least_joint_sessions=3, volatility_lookback=5)
 
@@ -215,6 +223,25 @@ def test_a_session_without_a_regime_closes_its_evening() -> None:
     ready = run(world, settings())["execution_ready"].filter(~pl.col("ready"))
     assert ready["session"].to_list() == [SESSIONS[8]]
     assert ready["reasons"].to_list() == [["NO_REGIME"]]
+
+
+def test_a_benchmark_that_says_nothing_closes_the_evening() -> None:
+    """The rows are those that the regime itself makes of a benchmark without a bar."""
+    shipped = load_settings(REPOSITORY, environ={}).regimes
+    assert shipped is not None
+    silent = {
+        "benchmark": BARS.empty().lazy(),
+        "actions": ACTIONS.empty().lazy(),
+        "breadth": FEATURES_TREND.empty().lazy(),
+        "regime": REGIME.empty().lazy(),
+    }
+    rows = REGIME.validate("market/regime", regime(silent, shipped, span(SESSIONS)))
+    assert rows["risk_multiplier"].null_count() == len(SESSIONS)
+    world = growing_world(fresh=steady(NYSE))
+    ready = run(world.frames() | {"regime": rows}, settings())["execution_ready"]
+    trading = ready.filter(pl.col("orders") > 0)
+    assert not trading.height
+    assert {reason for reasons in ready["reasons"] for reason in reasons} == {"NO_REGIME"}
 
 
 def test_the_name_cap_blocks_through_the_target() -> None:

@@ -34,7 +34,7 @@ def world() -> World:
 @pytest.mark.parametrize(
     ("gates", "code"),
     [
-        ({"kill_switch": True}, "KILL_SWITCH"),
+        ({"kill_switch": SESSIONS[0]}, "KILL_SWITCH"),
         ({"max_gross": 0.1}, "GROSS"),
         ({"max_orders": 1}, "MAX_ORDERS"),
         ({"max_order": 0.05}, "MAX_ORDER"),
@@ -162,3 +162,24 @@ def test_the_windows_are_of_the_session_alone() -> None:
     for windows in (readiness_windows(settings()), submit_windows(settings())):
         assert all(window.reach == 0 and not window.own for window in windows.values())
     assert set(submit_windows(settings())) == {"orders_plan", "execution_ready"}
+
+
+def test_the_kill_switch_changes_no_evening_before_it() -> None:
+    open_tables, since = run(world(), settings()), SESSIONS[3]
+    tables = run(world(), settings(gates={"kill_switch": since}))
+    for kind in ("execution_ready", "orders"):
+        before = pl.col("session") < since
+        assert tables[kind].filter(before).equals(open_tables[kind].filter(before)), kind
+    assert open_tables["orders"].filter(pl.col("session") < since).height
+    killed = tables["execution_ready"].filter(pl.col("session") >= since)
+    assert killed["reasons"].to_list() == [["KILL_SWITCH"]] * killed.height
+    assert not tables["orders"].filter(pl.col("session") >= since).height
+
+
+def test_a_switch_thrown_after_the_gates_were_judged_holds_the_orders_back() -> None:
+    tables = run(world(), settings())
+    frames = {kind: tables[kind].lazy() for kind in ("orders_plan", "execution_ready")}
+    last = tables["orders"]["session"].max()
+    thrown = settings(gates={"kill_switch": last})
+    assert submit_orders(frames, settings(), span(SESSIONS)).filter(session=last).height
+    assert not submit_orders(frames, thrown, span(SESSIONS)).filter(session=last).height

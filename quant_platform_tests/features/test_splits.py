@@ -17,8 +17,8 @@ from quant_platform.features.trend import trend_features, trend_windows
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.actions import published_actions
 from quant_platform.market.bars import published_bars
+from quant_platform.market.reference import published_actions
 from quant_platform.settings import StateSettings, TrendSettings
 from quant_platform_tests.features.naive import (
     corrected,

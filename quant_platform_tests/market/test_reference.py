@@ -15,9 +15,8 @@ from quant_platform.errors import SourceError
 from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.actions import published_actions
 from quant_platform.market.hygiene import Ingested
-from quant_platform.market.securities import published_securities
+from quant_platform.market.reference import published_actions, published_securities
 from quant_platform.sources.protocol import ACTION_SCHEMA, SECURITY_SCHEMA, Source
 from quant_platform_tests.market.actions import action
 from quant_platform_tests.sources.markets import CASES, DIRTY, NYSE

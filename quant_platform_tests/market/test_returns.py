@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from quant_platform.lakehouse.contracts.returns import RETURNS
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.actions import published_actions
 from quant_platform.market.bars import published_bars
+from quant_platform.market.reference import published_actions
 from quant_platform.market.returns import returns_windows, session_returns
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, bars_frame, span

@@ -236,10 +236,12 @@ def test_a_failed_check_stops_the_evening_and_says_which(opened: Opened, sleeves
 
 
 def test_a_closed_gate_is_named(opened: Opened, thursday: Path) -> None:
-    desk = opened(thursday, execution__gates__kill_switch=True)
+    desk = opened(thursday, execution__gates__kill_switch=THURSDAY)
     made = [stage.key for stage in desk.graph.jobs[PORTFOLIO] if stage.table != ORDERS]
     assert desk.run(PORTFOLIO, THURSDAY, evening_tag(THURSDAY), made).success
-    assert desk.trade() == f"the gates of {THURSDAY} are closed: KILL_SWITCH"
+    assert desk.trade() == f"the kill switch is on since {THURSDAY}"
+    (gates,) = desk.rows("execution/execution_ready", THURSDAY)["reasons"].to_list()
+    assert gates == ["KILL_SWITCH"]
     # Who asks for the orders by hand gets none through a closed gate either.
     assert desk.run(PORTFOLIO, THURSDAY, None, [dg.AssetKey(ORDERS.split("/"))]).success
     assert not desk.rows(ORDERS, THURSDAY).filter(status="accepted").height

@@ -212,7 +212,7 @@ def test_the_top_targets_are_the_largest_and_tell_what_the_overlay_did() -> None
 
 
 def test_a_closed_gate_holds_the_orders_back_and_says_so() -> None:
-    tables = tables_of(quiet_world(stock=0.5), gates={"kill_switch": True})
+    tables = tables_of(quiet_world(stock=0.5), gates={"kill_switch": SESSIONS[0]})
     made = report(tables)
     row = figure(made, LAST, "gates", "execution", "ready")
     assert (row["value"], row["note"]) == (0.0, "closed: KILL_SWITCH")

@@ -15,10 +15,9 @@ from quant_platform.features.state import advance_state
 from quant_platform.features.trend import trend_features
 from quant_platform.lakehouse.contracts import CONTRACTS, contract_of
 from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.market.actions import published_actions
 from quant_platform.market.bars import published_bars
+from quant_platform.market.reference import published_actions, published_securities
 from quant_platform.market.returns import session_returns
-from quant_platform.market.securities import published_securities
 from quant_platform.scanners.candidates import candidates_windows, unite
 from quant_platform.scanners.engine import scan, scan_windows
 from quant_platform.scanners.screener import screen, screener_windows

@@ -71,6 +71,7 @@ def test_the_machine_does_not_matter(project: Path, tmp_path: Path) -> None:
         ("sleeves.crypto.description", "other words"),
         ("scanners.us_trend.description", "other words"),
         ("metas.meta.description", "other words"),
+        ("execution.gates.kill_switch", date(2024, 1, 5)),
     ],
 )
 def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: object) -> None:
@@ -108,7 +109,7 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
         ("scanners.us_trend.exclude_symbols", ["NYSE:A"]),
         ("metas.meta.train", 61),
         ("execution.cash", 100_001.0),
-        ("execution.gates.kill_switch", True),
+        ("execution.gates.max_orders", 499),
         ("regimes.throttle.STRESSED.risk", 0.1),
     ],
 )

@@ -188,7 +188,7 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
             "QUANT_SLEEVES__CRYPTO__PORTFOLIO__HRP__LEAF_ORDER": "false",
             "QUANT_SCANNERS__US_TREND__LIMIT": "7",
             "QUANT_METAS__META__BOUNDS__UPPER": "0.6",
-            "QUANT_EXECUTION__GATES__KILL_SWITCH": "true",
+            "QUANT_EXECUTION__GATES__KILL_SWITCH": "2024-01-05",
             "QUANT_EXECUTION__SLEEVES__ETFS__LOT": "100.0",
             "QUANT_REGIMES__THROTTLE__RISK_ON__ENTRY": "0.9",
             "QUANT_PROJECT": "ignored because the root is given",
@@ -210,7 +210,7 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
     assert settings.scanners["us_trend"].limit == 7
     assert settings.metas["meta"].bounds.upper == 0.6
     assert settings.execution is not None
-    assert settings.execution.gates.kill_switch
+    assert settings.execution.gates.kill_switch == date(2024, 1, 5)
     assert settings.execution.sleeves["etfs"].lot == 100.0
     assert settings.execution.terms("etfs", "XNYS").half_spread_bps == 3.0
     assert settings.regimes is not None

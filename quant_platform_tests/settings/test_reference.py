@@ -74,7 +74,7 @@ class _EditorLoader(yaml.SafeLoader):
         ("scanner", {"filters": [{"left": "RSI"}], "final_sort_by": "RSI", "limit": 3}),
         ("meta", {"members": ["crypto"], "profiles": ["kelly"]}),
         ("meta", {"profiles": ["hrp"]}),
-        ("execution", {"gates": {"kill_switch": "yes"}}),
+        ("execution", {"gates": {"kill_switch": True}}),
         ("execution", {"risk": {"name_cap": 0.0}}),
         ("regimes", {"breadth_sleeve": "instruments"}),
     ],
@@ -123,7 +123,7 @@ def test_the_page_says_the_default_that_holds() -> None:
     for key, default in {
         "exchange.half_spread_bps": "3.0",
         "around_the_clock.half_spread_bps": "6.0",
-        "gates.kill_switch": "false",
+        "margin_minutes": "60",
         "asset_class": "the folder's name",
     }.items():
         (row,) = (line for line in page.splitlines() if line.startswith(f"| `{key}` "))

@@ -287,7 +287,7 @@ FILE_REFUSALS = {
     (ACCOUNT, "broker: alpaca\n"): (1, ["'alpaca'", "expected paper"]),
     (ACCOUNT, "risk:\n  floor: 2\n"): (2, ["risk.floor", "from 0.0 to 1.0 (share of equity)"]),
     (ACCOUNT, "risk: {floor: 0.9, ceiling: 0.8}\n"): (1, ["risk: floor 0.9 is above ceiling"]),
-    (ACCOUNT, "gates: {kill_switch: off}\n"): (1, ["gates.kill_switch", "true or false"]),
+    (ACCOUNT, "gates: {kill_switch: off}\n"): (1, ["gates.kill_switch", "date"]),
     (ACCOUNT, ""): (1, ["the file is empty"]),
     (REGIMES, "breadth_sleeve: etfs\n"): (1, ["benchmark is missing"]),
     (REGIMES, "throttle:\n  CALM: {risk: 1.0, entry: 1.0}\n"): (1, ["benchmark is missing"]),

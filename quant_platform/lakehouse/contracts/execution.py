@@ -10,7 +10,7 @@ import dataframely as dy
 import polars as pl
 
 from quant_platform.lakehouse.contracts.contract import Contract
-from quant_platform.lakehouse.rules import share_true
+from quant_platform.lakehouse.rules import Rule, share_true
 
 _SESSION = "Session at whose cutoff the row is known."
 _SIDES = ["buy", "sell"]
@@ -172,8 +172,8 @@ class Reconciliation(dy.Schema):
     matched = dy.Bool(description="Whether the difference is within it.")
 
 
-def _contract(kind: str, schema: type[dy.Schema], grain: str, *rules: object) -> Contract:
-    return Contract(kind=kind, schema=schema, version=1, grain=grain, rules=rules)  # type: ignore[arg-type]
+def _contract(kind: str, schema: type[dy.Schema], grain: str, *rules: Rule) -> Contract:
+    return Contract(kind=kind, schema=schema, version=1, grain=grain, rules=rules)
 
 
 RISK_CONTROLS = _contract("risk_controls", RiskControls, "one target weight after the overlay")

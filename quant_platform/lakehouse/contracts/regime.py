@@ -47,8 +47,18 @@ class Regime(dy.Schema):
         _LABELS, nullable=True, description="Label on its way to confirmation; null for none."
     )
     streak = dy.UInt32(description="Consecutive sessions that speak for the candidate.")
-    risk_multiplier = dy.Float64(min=0, max=1, description="Throttle of gross exposure, fraction.")
-    entry_multiplier = dy.Float64(min=0, max=1, description="Throttle of new positions, fraction.")
+    risk_multiplier = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description="Throttle of gross exposure, fraction; null where the benchmark says nothing.",
+    )
+    entry_multiplier = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description="Throttle of new positions, fraction; null where the benchmark says nothing.",
+    )
 
 
 REGIME = Contract(

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.actions import published_actions
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
+from quant_platform.market.reference import published_actions, published_securities
 from quant_platform.market.returns import returns_windows, session_returns
-from quant_platform.market.securities import published_securities
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
 from quant_platform.sources.protocol import Source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -60,11 +61,11 @@ def _page(
     figures = stored.tables["daily"]
     if not figures.height:
         return {}
-    session = figures["session"].max()
+    last: date = max(figures["session"].to_list())
     wanted = stored.wanted
     shown = SessionRange(
         wanted.calendar,
-        tuple(day for day in wanted.sessions if day <= session),  # type: ignore[operator]
+        tuple(day for day in wanted.sessions if day <= last),
         wanted.history_start,
     )
     page = daily_page(stored.frames, figures, scope, shown, calendars)

@@ -1,10 +1,12 @@
-"""Listings and delistings: what a source published in a range of knowledge sessions, sorted out.
+"""Listings and corporate actions: what a source published in a range of knowledge sessions.
 
-The first session of history holds all that was known before it, too.
+Both are told once, possibly years before: the first session of history holds all that was known
+before it, too.
 """
 
 from __future__ import annotations
 
+from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.delivery import asked_sessions, taken
@@ -13,12 +15,12 @@ from quant_platform.sources.protocol import Source
 
 
 def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
-    """Take what became known in the sessions of a range, or before history with its first.
+    """Take the listings and delistings that became known in the sessions of a range.
 
     Parameters
     ----------
     source
-        Where the listings come from.
+        Where they come from.
     sleeve
         Sleeve whose universe is asked for.
     wanted
@@ -37,3 +39,15 @@ def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> I
     """
     delivered = source.securities(wanted.calendar, sleeve, asked_sessions(wanted))
     return taken(delivered, SECURITIES, wanted, source=source.name, first_holds_earlier=True)
+
+
+def published_actions(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the splits and delistings that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/actions`` and the rejected ones.
+    """
+    delivered = source.actions(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True)
