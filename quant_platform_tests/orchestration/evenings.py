@@ -1,7 +1,7 @@
 """A small market that trades every evening, and the daemon's part in it.
 
-Four symbols a sleeve, a decision on every session, look-backs of three: the account opens on the
-ninth session of history and has something to buy. ``Desk`` evaluates the schedule and the sensors
+Four symbols a sleeve, a decision on every session, look-backs of three: when the account opens it
+has something to buy, and the benchmark has the 21 closes without which no regime lets it trade. ``Desk`` evaluates the schedule and the sensors
 that the graph really has, and executes what they ask for, each run key once, as the daemon does.
 """
 
@@ -23,7 +23,7 @@ from quant_platform.orchestration.graph import Graph
 from quant_platform.orchestration.jobs import EVENING_TAG
 from quant_platform_tests.small_project import SmallProject
 
-FIRST, OPENED = date(2022, 1, 3), date(2022, 1, 14)
+FIRST, OPENED = date(2021, 12, 14), date(2022, 1, 14)
 WEDNESDAY, THURSDAY, FRIDAY = date(2022, 1, 19), date(2022, 1, 20), date(2022, 1, 21)
 CLOCK, COINS, PORTFOLIO = "us_daily", "crypto_daily", "portfolio_daily"
 ORDERS, READY, FILLS = (f"execution/{kind}" for kind in ("orders", "execution_ready", "fills"))
@@ -35,6 +35,7 @@ _SCANNERS = {
 }
 TRADING: dict[str, Any] = {
     "platform__embedded_market__symbols_per_sleeve": 4,
+    "platform__history_start": FIRST.isoformat(),
     "platform__walk_forward_start": "2022-01-10",
     "platform__rebalance__step": 1,
     "execution__opened": OPENED.isoformat(),
