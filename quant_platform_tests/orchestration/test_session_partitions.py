@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.partition_key_range import PartitionKeyRange
+from dagster._serdes import serialize_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +33,11 @@ def stock(fast: dg.DailyPartitionsDefinition) -> dg.DailyPartitionsDefinition:
         end_offset=0,
         exclusions=fast.exclusions,
     )
+
+
+def written(subset: Any) -> str:
+    """Write a subset down as Dagster does for its database."""
+    return serialize_value(subset.to_serializable_subset())
 
 
 @pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: calendar.code)
@@ -78,3 +85,35 @@ def test_a_mapping_gives_the_same_upstream(lookback: int, first: date) -> None:
         assert list(found.partitions_subset.get_partition_keys()) == list(
             expected.partitions_subset.get_partition_keys()
         )
+
+
+@pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: calendar.code)
+@settings(max_examples=40, deadline=None)
+@given(first=st.integers(0, 500), length=st.integers(1, 300))
+def test_the_subset_of_a_range_is_that_of_its_keys(
+    calendar: SessionCalendar, first: int, length: int
+) -> None:
+    fast = daily_partitions(calendar, START)
+    with partition_loading_context(NOW, None):
+        keys = fast.get_partition_keys()[first : first + length]
+        wanted = PartitionKeyRange(keys[0], keys[-1])
+        found, expected = (
+            own.empty_subset().with_partition_key_range(own, wanted) for own in (fast, stock(fast))
+        )
+        assert written(found) == written(expected)
+        assert list(found.get_partition_keys()) == list(keys)
+        assert written(fast.empty_subset()) == written(stock(fast).empty_subset())
+
+
+def test_what_has_not_ended_is_left_out_as_ever() -> None:
+    fast = daily_partitions(CALENDARS[0], START)
+    with partition_loading_context(NOW, None):
+        for wanted in (
+            PartitionKeyRange("2024-03-01", "2024-03-08"),
+            PartitionKeyRange("2022-01-03", "2024-05-01"),
+        ):
+            found, expected = (
+                list(own.empty_subset().with_partition_key_range(own, wanted).get_partition_keys())
+                for own in (fast, stock(fast))
+            )
+            assert found == expected

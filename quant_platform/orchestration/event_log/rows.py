@@ -7,7 +7,8 @@ everything else that storing it costs. In a batch nearly all of it repeats. So t
    few fields that vary, cut at the marks.
 2. An event whose other fields all equal those of the event before it fits the same frame; its
    varying fields are serialised and put into the gaps. Otherwise a new frame is cut.
-3. Data of any other kind of event is serialised by Dagster.
+3. Entries of metadata that are a text or a whole number have frames too, by their label.
+4. Data of any other kind, of events and of metadata, is serialised by Dagster.
 
 Serialising is compositional (the text of a field does not depend on its neighbours), so the result
 is character for character what ``serialize_value`` gives; the tests hold the two against each
@@ -24,6 +25,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from dagster._core.definitions.events import AssetKey, AssetMaterialization
+from dagster._core.definitions.metadata import IntMetadataValue, MetadataValue, TextMetadataValue
 from dagster._core.events import (
     AssetMaterializationPlannedData,
     AssetObservationData,
@@ -50,6 +52,7 @@ class EventRow(NamedTuple):
 _DATA_MARK, _TIME_MARK, _PARTITION_MARK = "\x00data", "\x00time", "\x00partition"
 _DATA_GAP, _TIME_GAP, _PARTITION_GAP = map(json.dumps, (_DATA_MARK, _TIME_MARK, _PARTITION_MARK))
 _METADATA_GAP = '"metadata_entries": []'
+_TEXT_MARK, _NUMBER_MARK = "\x00text", 7_777_777_777_777_777
 
 
 def _all_but(fields: Sequence[str], *varying: str) -> itemgetter[Any]:
@@ -144,6 +147,7 @@ class _BatchSerializer:
         self._entry_frame: list[str] = []
         self._data_rest: object = None
         self._data_frame: list[str] = []
+        self._entry_frames: dict[tuple[str, type], list[str]] = {}
 
     def text(self, entry: EventLogEntry) -> str:
         event = entry.get_dagster_event()
@@ -173,9 +177,37 @@ class _BatchSerializer:
             self._data_frame = _cut(text, _METADATA_GAP, _PARTITION_GAP)
             self._data_rest = rest
         before_metadata, before_partition, after = self._data_frame
-        metadata = _metadata_text(materialization)
+        metadata = self._metadata_text(materialization)
         partition = _text_or_null(materialization.partition)
         return f"{before_metadata}{metadata}{before_partition}{partition}{after}"
+
+    def _metadata_text(self, materialization: AssetMaterialization) -> str:
+        entries = [
+            self._metadata_entry(label, value, materialization)
+            for label, value in materialization.metadata.items()
+        ]
+        return f'"metadata_entries": [{", ".join(entries)}]'
+
+    def _metadata_entry(
+        self, label: str, value: MetadataValue[Any], materialization: AssetMaterialization
+    ) -> str:
+        """Write one entry; ``materialization`` is any, for Dagster to pack the entry in."""
+        mark: MetadataValue[Any]
+        if type(value) is TextMetadataValue and value.text is not None:
+            gap, mark = encode_basestring_ascii(value.text), TextMetadataValue(_TEXT_MARK)
+        elif type(value) is IntMetadataValue and type(value.value) is int:
+            gap, mark = repr(value.value), IntMetadataValue(_NUMBER_MARK)
+        else:
+            alone = materialization._replace(metadata={label: value})
+            return json.dumps(_packed_metadata(alone)[0], sort_keys=True)
+        frame = self._entry_frames.get((label, type(value)))
+        if frame is None:
+            marked = materialization._replace(metadata={label: mark})
+            text = json.dumps(_packed_metadata(marked)[0], sort_keys=True)
+            frame = _cut(text, json.dumps(mark.value))
+            self._entry_frames[label, type(value)] = frame
+        before, after = frame
+        return f"{before}{gap}{after}"
 
     def _planned_text(self, data: AssetMaterializationPlannedData) -> str:
         rest = _PLANNED_REST(data)
@@ -195,12 +227,11 @@ def _cut(text: str, *gaps: str) -> list[str]:
     return [*pieces, text]
 
 
-def _metadata_text(materialization: AssetMaterialization) -> str:
-    if not materialization.metadata:
-        return _METADATA_GAP
+def _packed_metadata(materialization: AssetMaterialization) -> list[Any]:
+    """Have Dagster pack metadata, which it does as part of a materialisation only."""
     nothing_else = materialization._replace(asset_key=_as_any(None), tags=None)
-    packed = pack_value(nothing_else)["metadata_entries"]
-    return f'"metadata_entries": {json.dumps(packed, sort_keys=True)}'
+    packed: Any = pack_value(nothing_else)
+    return list(packed["metadata_entries"])
 
 
 def _text_or_null(value: str | None) -> str:
