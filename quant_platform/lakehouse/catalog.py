@@ -198,7 +198,7 @@ def _compare_files(lake: Lake, table: str) -> list[date]:
     """Refuse a damaged file of a table; return the sessions whose files are gone."""
     store, gone = lake.store(table), []
     for session, entry in lake.entries(table).items():
-        if entry.verdict == "blocked":
+        if entry.verdict == "blocked" or not entry.filed:
             continue
         try:
             checked_file(store, entry)

@@ -56,6 +56,8 @@ def examine(lake: Lake, table: str, *, deep: bool = False) -> Iterator[Finding]:
     entries = lake.entries(table)
     for session, entry in entries.items():
         path = store.file_of(entry)
+        if not entry.filed:
+            continue
         if not path.exists():
             yield Finding(table, session, f"{path} is gone; backfill the session")
         elif path.stat().st_size != entry.size:
@@ -64,7 +66,7 @@ def examine(lake: Lake, table: str, *, deep: bool = False) -> Iterator[Finding]:
             yield Finding(table, session, f"{path} changed after the write; delete and backfill")
         elif deep:
             yield from _compared(lake, table, entry)
-    named = {store.file_of(entry) for entry in entries.values()}
+    named = {store.file_of(entry) for entry in entries.values() if entry.filed}
     for path in layout.files():
         if path not in named:
             yield Finding(

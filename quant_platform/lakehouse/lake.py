@@ -128,9 +128,13 @@ class Lake:
         return [day for day, entry in self.entries(table).items() if entry.verdict != "blocked"]
 
     def present(self, table: str, sessions: Sequence[date]) -> list[date]:
-        """Those of the sessions that were materialised and whose file is still there."""
+        """Those of the sessions that were materialised and whose file, if any, is still there."""
         entries, store = self.log(table).latest(), self.store(table)
-        return [day for day in sessions if day in entries and store.file_of(entries[day]).exists()]
+        return [
+            day
+            for day in sessions
+            if day in entries and (not entries[day].filed or store.file_of(entries[day]).exists())
+        ]
 
     def verify(self, table: str, sessions: Sequence[date]) -> None:
         """Compare the files of partitions, byte for byte, with what was written.
@@ -184,7 +188,8 @@ class Lake:
                 shelf = layout.superseded_folder(session, entry.schema_version)
                 if (shelf / f"{content}.parquet").exists():
                     found.append(Version(entry, shelf / f"{content}.parquet", current=False))
-        return [*found, Version(current, self.store(table).file_of(current), current=True)]
+        place = self.store(table).file_of(current) if current.filed else None
+        return [*found, Version(current, place, current=True)]
 
     def checks(self, table: str) -> pl.DataFrame:
         """Outcomes of the table's rules, one row per session and rule."""

@@ -63,7 +63,8 @@ class Entry:
     """One line of a table's provenance log.
 
     ``size`` and ``checksum`` (SHA-256) are those of the file. A footer is part of its file and
-    cannot hold them: it says 0 and nothing.
+    cannot hold them: it says 0 and nothing. So does the line of a partition without a file: one
+    without rows that took no other's place.
     """
 
     table: str
@@ -78,6 +79,11 @@ class Entry:
     outcomes: tuple[Mapping[str, Any], ...] = field(default=())
     note: str = ""
     checksum: str = ""
+
+    @property
+    def filed(self) -> bool:
+        """Whether the partition of a line has a file."""
+        return bool(self.checksum)
 
     def made_by(self, input_hash: str, code_version: str, config_hash: str) -> bool:
         """Whether these inputs, this code and these settings made the partition."""
@@ -166,8 +172,23 @@ class ProvenanceLog:
         if not entries:
             return None
         torn = set_aside_torn_tail(self.path) if self.path.exists() else None
-        append_lines(self.path, [entry.to_json().encode() for entry in entries])
+        lines = [entry.to_json().encode() for entry in entries]
+        before = self._state()
+        append_lines(self.path, lines)
+        if before == (self._inode, self._read_to):
+            # Nobody else wrote since it was read: its own lines need not be read back.
+            self._entries |= {entry.session: entry for entry in entries}
+            self._inode, self._read_to = self._state()
+            self._lines += len(lines)
         return torn
+
+    def _state(self) -> tuple[int, int]:
+        """Which file it is, and its size; as before the first line if there is none."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return -1, 0
+        return status.st_ino, status.st_size
 
     def _parse(self, line: bytes, number: int) -> Entry:
         try:

@@ -36,13 +36,13 @@ class Version:
     entry
         Its provenance.
     path
-        Where it can be read.
+        Where it can be read; None for an empty one that took no other's place.
     current
         Whether it is the one that readers see.
     """
 
     entry: Entry
-    path: Path
+    path: Path | None
     current: bool
 
 
@@ -202,7 +202,8 @@ def rows_of(store: PartitionStore, entries: Sequence[Entry]) -> pl.LazyFrame:
     contract = store.layout.contract
     by_version: dict[int, list[Path]] = {}
     for entry in entries:
-        by_version.setdefault(entry.schema_version, []).append(checked_file(store, entry))
+        if entry.filed:
+            by_version.setdefault(entry.schema_version, []).append(checked_file(store, entry))
     # The names are taken as they are: a folder above them may be called ``[x]``.
     frames = [
         _upgraded(contract, version, pl.scan_parquet(paths, hive_partitioning=False, glob=False))
