@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -269,13 +269,19 @@ class PartitionStore:
             return
         names = "\n".join(draft.entry.session.isoformat() for draft in drafts)
         write_atomic(self.layout.pending, names.encode())
+        # A batch each: handing over a file costs a fifth of what writing it does.
+        batches = [drafts[start::WRITERS] for start in range(WRITERS)]
         with ThreadPoolExecutor(WRITERS) as pool:
-            for entry in pool.map(self._write_part, drafts):
-                report.written.append(entry.session)
-                report.entries[entry.session] = entry
+            for written in pool.map(self._write_parts, batches):
+                report.entries |= {entry.session: entry for entry in written}
+        report.written += [draft.entry.session for draft in drafts]
         parts = (self.file_of(entry) for entry in report.entries.values() if entry.filed)
         for folder in {part.parent.parent for part in parts}:
             _sync_folder(folder)
+
+    def _write_parts(self, drafts: Sequence[_Draft]) -> list[Entry]:
+        """Write some files, one after another."""
+        return [self._write_part(draft) for draft in drafts]
 
     def _write_part(self, draft: _Draft) -> Entry:
         """Write one file beside its final name, then give it that name."""
