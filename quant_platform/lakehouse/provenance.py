@@ -63,7 +63,8 @@ class Entry:
     """One line of a table's provenance log.
 
     ``size`` and ``checksum`` (SHA-256) are those of the file. A footer is part of its file and
-    cannot hold them: it says 0 and nothing.
+    cannot hold them: it says 0 and nothing. ``carried_hash`` is the part of the input hash that a
+    record continues: its own earlier sessions and tables; it is empty for every other table.
     """
 
     table: str
@@ -78,6 +79,7 @@ class Entry:
     outcomes: tuple[Mapping[str, Any], ...] = field(default=())
     note: str = ""
     checksum: str = ""
+    carried_hash: str = ""
 
     def made_by(self, input_hash: str, code_version: str, config_hash: str) -> bool:
         """Whether these inputs, this code and these settings made the partition."""
