@@ -32,7 +32,9 @@ def backfill_command(
     chunk: Annotated[
         int | None, typer.Option(help="Sessions per run; platform.backfill_chunk by default.")
     ] = None,
-    force: Annotated[bool, typer.Option(help="Make current sessions again as well.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Make current sessions again as well, and the account's past.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make every stale session of a range; stop with Ctrl-C, go on with the same command."""

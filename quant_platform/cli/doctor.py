@@ -16,10 +16,14 @@ from rich.table import Table
 
 from quant_platform.cli.console import table_console
 from quant_platform.errors import QuantError
+from quant_platform.execution.accounting import ACCOUNTS, differences
+from quant_platform.lakehouse.contracts import contract_of
 from quant_platform.lakehouse.health import examine, rebuild_log
-from quant_platform.lakehouse.lake import Lake
+from quant_platform.lakehouse.lake import Lake, utc_now
+from quant_platform.lakehouse.ledgers import Ledger
 from quant_platform.orchestration.graph import build_graph
 from quant_platform.orchestration.instance import fail_dead_runs, open_instance
+from quant_platform.reports.figure import counted
 from quant_platform.settings import Settings, load_settings
 
 app = typer.Typer(add_completion=False)
@@ -27,6 +31,7 @@ app = typer.Typer(add_completion=False)
 State = Literal["ok", "note", "wrong"]
 LIBRARIES = ("dagster", "polars", "duckdb", "dataframely", "exchange_calendars")
 SHOWN_FINDINGS = 5
+_RESTATE = "make its session again with 'quant backfill --force' to have it told anew"
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
@@ -84,6 +89,7 @@ def _examination(*, deep: bool, repair: bool) -> Iterator[Line]:
             f"code {stage.code_version}, config {stage.config_hash[:12]}",
         )
     yield from _lake_lines(settings, deep=deep, repair=repair)
+    yield from _ledger_lines(settings)
     yield from _instance_lines(settings, repair=repair)
 
 
@@ -120,6 +126,31 @@ def _lake_lines(settings: Settings, *, deep: bool, repair: bool) -> Iterator[Lin
             yield Line(f"files of {table}{where}", "wrong", finding.sentence)
         if len(findings) > SHOWN_FINDINGS:
             yield Line(f"files of {table}", "wrong", f"and {len(findings) - SHOWN_FINDINGS} more")
+
+
+def _ledger_lines(settings: Settings) -> Iterator[Line]:
+    """Compare each ledger of the account with the table that it tells of."""
+    root = settings.lake_root
+    lake = Lake(root)
+    for account in ACCOUNTS if root.is_dir() else ():
+        what = f"ledger {account.ledger}"
+        try:
+            lines = Ledger(root, account.ledger, utc_now).in_force()
+            known = account.table in lake.tables()
+            rows = lake.scan(account.table).collect() if known else None
+        except QuantError as error:
+            yield Line(what, "wrong", str(error))
+            continue
+        if rows is None:
+            rows = contract_of(account.table).empty()
+        found = list(differences(account, rows, lines))
+        if not found and (lines or rows.height):
+            told = counted(rows.height, account.thing)
+            yield Line(what, "ok", f"{told} of {account.table}, each with one line in force")
+        for sentence in found[:SHOWN_FINDINGS]:
+            yield Line(what, "wrong", f"{sentence}; {_RESTATE}")
+        if len(found) > SHOWN_FINDINGS:
+            yield Line(what, "wrong", f"and {len(found) - SHOWN_FINDINGS} more")
 
 
 def _instance_lines(settings: Settings, *, repair: bool) -> Iterator[Line]:

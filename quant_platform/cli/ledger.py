@@ -56,11 +56,14 @@ def verify(ledger_type: _Type = None, as_json: _AsJson = False) -> None:
 def tail(
     ledger_type: Annotated[str, typer.Argument(metavar="TYPE", help="Ledger, such as orders.")],
     count: Annotated[int, typer.Option("-n", help="How many lines.", min=1)] = SHOWN_LINES,
+    trail: Annotated[
+        bool, typer.Option(help="Every line: superseded ones and withdrawals as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are.")] = False,
 ) -> None:
-    """Print the last lines of a ledger, oldest first."""
+    """Print the last lines of a ledger that are in force, oldest first."""
     root = load_settings().lake_root
-    lines = Ledger(root, ledger_type, utc_now).tail(count)
+    lines = Ledger(root, ledger_type, utc_now).tail(count, trail=trail)
     if as_json:
         for line in lines:
             typer.echo(line.to_json())

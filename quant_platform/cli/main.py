@@ -102,7 +102,8 @@ def invoke(arguments: list[str]) -> int:
     try:
         app(arguments, prog_name="quant")
     except QuantError as error:
-        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        for line in (f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())):
+            typer.secho(line, fg="red", err=True)
         return error.exit_code
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0

@@ -17,7 +17,8 @@ from rich.table import Table
 from quant_platform.cli.console import table_console
 from quant_platform.cli.project import Project
 from quant_platform.orchestration.backfill import BackfillReport
-from quant_platform.orchestration.plan import Chunk
+from quant_platform.orchestration.plan import Chunk, RecordPlan
+from quant_platform.reports.figure import counted
 
 Told = Callable[[Chunk, bool], None]
 _COUNTS = ("rows", "warned", "blocked", "rejected")
@@ -69,6 +70,7 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
                     "recovered": {
                         t: [str(d) for d in days] for t, days in report.recovered.items()
                     },
+                    "account": None if report.record is None else _account_facts(report.record),
                     "tables": rows,
                     "lake": str(project.lake.root),
                 },
@@ -80,6 +82,8 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         typer.echo(f"Marked run {run_id[:8]} as failed: its process was gone.")
     for name, days in report.recovered.items():
         typer.echo(f"Told Dagster of {len(days)} partitions of {name} that only the lake knew.")
+    for sentence in () if report.record is None else _account_sentences(report.record):
+        typer.echo(sentence)
     table_console().print(_lake_table(project, rows))
     if overhead is not None:
         typer.echo(
@@ -88,6 +92,39 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         )
     elif not report.chunks:
         typer.echo("Everything is current: nothing was run.")
+
+
+def _account_facts(record: RecordPlan) -> dict[str, Any]:
+    """Facts of what became of the account, for ``--json``."""
+    return {
+        "kept": len(record.kept),
+        "simulate_again": _simulate_again(record),
+        "made_again": len(record.again),
+        "cause": record.cause if record.again else None,
+    }
+
+
+def _account_sentences(record: RecordPlan) -> Iterator[str]:
+    """Say what was kept of the account against what settings, code and inputs say now."""
+    if record.kept:
+        yield (
+            f"{counted(len(record.kept), 'session')} of the account ({record.kept[0]} to "
+            f"{record.kept[-1]}) kept as recorded, although settings, code or inputs have changed "
+            f"since; '{_simulate_again(record)}' simulates them again."
+        )
+    if record.again:
+        yield (
+            f"{counted(len(record.again), 'session')} of the account from {record.again[0]} on "
+            f"planned again, as {record.cause}."
+        )
+
+
+def _simulate_again(record: RecordPlan) -> str | None:
+    """Command that makes the kept sessions again, and all that continue them."""
+    if not record.kept:
+        return None
+    last = record.last or record.kept[-1]
+    return f"quant backfill --from {record.kept[0]} --to {last} --job {record.job} --force"
 
 
 def _lake_table(project: Project, rows: Sequence[Mapping[str, Any]]) -> Table:

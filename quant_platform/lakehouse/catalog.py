@@ -3,7 +3,8 @@
 1. One view per table, ``<branch>.<kind>``, over the Parquet files of all its schema versions;
    ``<kind>_latest`` beside it holds the newest session, or the last known version of each row for a
    table from outside. Outcomes of the rules are ``checks.<branch>_<kind>``, provenance is
-   ``provenance.<branch>_<kind>``, ledgers are ``ledger.<type>``. Comments come from the contracts.
+   ``provenance.<branch>_<kind>``. What is in force of a ledger is ``ledger.<type>``, every line of
+   it ``ledger.<type>_trail``. Comments come from the contracts.
 2. The catalog is built under another name and swapped in. Everybody opens it read-only, so no
    process ever holds a lock on it.
 3. Views are globs: new partitions show at once. The catalog is rebuilt when the tables, their
@@ -273,7 +274,8 @@ def _statements(lake: Lake) -> list[str]:
     ledgers = sorted(p.name for p in (lake.root / "ledger").glob("*") if any(p.glob("*.jsonl")))
     if ledgers:
         schemas.add("ledger")
-    statements += [_ledger_view(lake.root, name) for name in ledgers]
+    for name in ledgers:
+        statements += _ledger_views(lake.root, name)
     return [f'CREATE SCHEMA IF NOT EXISTS "{name}"' for name in sorted(schemas)] + statements
 
 
@@ -336,14 +338,23 @@ def _log_views(layout: TableLayout, name: str) -> list[str]:
     ]
 
 
-def _ledger_view(root: Path, name: str) -> str:
-    """Return the view of a ledger; what a crash cut short is for ``quant ledger verify`` to say."""
+def _ledger_views(root: Path, name: str) -> list[str]:
+    """Return the views of a ledger: what is in force, and the trail of all lines.
+
+    What a crash cut short is for ``quant ledger verify`` to say.
+    """
     glob = _quoted(f"{_escaped(root / 'ledger' / name)}/*.jsonl")
-    return (
-        f'CREATE VIEW "ledger"."{name}" AS SELECT * FROM read_json({glob}, '
+    view, trail = f'"ledger"."{name}"', f'"ledger"."{name}_trail"'
+    return [
+        f"CREATE VIEW {trail} AS SELECT * FROM read_json({glob}, "
         f"format='newline_delimited', columns={_columns(_LEDGER_LINE)}, ignore_errors=true) "
-        "WHERE seq IS NOT NULL"
-    )
+        "WHERE seq IS NOT NULL",
+        f"COMMENT ON VIEW {trail} IS {_quoted(f'every line of the ledger {name}')}",
+        f"CREATE VIEW {view} AS SELECT * FROM {trail} WHERE record_type <> 'withdrawn' AND seq "
+        f"NOT IN (SELECT supersedes FROM {trail} WHERE supersedes IS NOT NULL)",
+        f"COMMENT ON VIEW {view} IS "
+        + _quoted(f"what is in force of the ledger {name}; all lines are in {name}_trail"),
+    ]
 
 
 def _columns(kinds: Mapping[str, str]) -> str:

@@ -64,7 +64,8 @@ class Entry:
 
     ``size`` and ``checksum`` (SHA-256) are those of the file. A footer is part of its file and
     cannot hold them: it says 0 and nothing. So does the line of a partition without a file: one
-    without rows that took no other's place.
+    without rows that took no other's place. ``carried_hash`` is the part of the input hash that a
+    record continues: its own earlier sessions and tables; it is empty for every other table.
     """
 
     table: str
@@ -79,6 +80,7 @@ class Entry:
     outcomes: tuple[Mapping[str, Any], ...] = field(default=())
     note: str = ""
     checksum: str = ""
+    carried_hash: str = ""
 
     @property
     def filed(self) -> bool:

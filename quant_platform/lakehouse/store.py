@@ -59,6 +59,7 @@ class Judgement:
     verdict: Verdict
     input_hash: str
     outcomes: tuple[Mapping[str, Any], ...] = ()
+    carried_hash: str = ""
 
 
 @dataclass
@@ -145,6 +146,7 @@ class PartitionStore:
                     verdict=judgement.verdict,
                     stamp=stamp,
                     outcomes=judgement.outcomes,
+                    carried_hash=judgement.carried_hash,
                 )
                 self._sort_out(entry, rows, known.get(session), drafts, report)
             self._replace(drafts, report)
@@ -258,9 +260,10 @@ class PartitionStore:
             return
         kept = replace(entry, size=known.size, checksum=known.checksum)
         report.entries[entry.session] = kept
-        same_story = known.outcomes == entry.outcomes and known.made_by(
-            entry.input_hash, entry.stamp.code_version, entry.stamp.config_hash
-        )
+        same_story = (known.outcomes, known.carried_hash) == (
+            entry.outcomes,
+            entry.carried_hash,
+        ) and known.made_by(entry.input_hash, entry.stamp.code_version, entry.stamp.config_hash)
         (report.unchanged if same_story else report.confirmed).append(entry.session)
 
     def _replace(self, drafts: list[_Draft], report: WriteReport) -> None:

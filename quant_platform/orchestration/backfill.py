@@ -8,7 +8,7 @@ already current are not run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -26,7 +26,7 @@ from quant_platform.orchestration.instance import (
     process_tag,
     report_unknown,
 )
-from quant_platform.orchestration.plan import Chunk, plan_chunks
+from quant_platform.orchestration.plan import Chunk, RecordPlan, plan_chunks
 from quant_platform.orchestration.stage import Stage
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -55,6 +55,8 @@ class BackfillReport:
         Whether the user stopped it.
     dead_runs, recovered
         What had to be mended before it began.
+    record
+        What becomes of the account; None if there is none, or it is made again by force.
     """
 
     chunks: list[Chunk]
@@ -65,6 +67,7 @@ class BackfillReport:
     stopped: bool = False
     dead_runs: list[str] = field(default_factory=list)
     recovered: dict[str, list[date]] = field(default_factory=dict)
+    record: RecordPlan | None = None
 
     def count_computing(self, seconds: float) -> None:
         """Add the seconds of one call of a domain function."""
@@ -105,23 +108,25 @@ def backfill(
     chunk
         Sessions of one run at the most.
     force
-        Whether to make current sessions again.
+        Whether to make current sessions again, and the account's past.
     progress
         Told before and after each chunk.
 
     Raises
     ------
     QuantError
-        The first error of the first chunk that failed. Earlier chunks are kept, and so is what
-        does not stand on it: other jobs are run before the error is raised.
+        The error of the first job that failed; its notes say what became of the others that did.
+        Earlier chunks are kept, and so is what does not stand on it: other jobs are run before the
+        error is raised.
     """
     for stage in graph.stages:
         describe_again(lake, stage)
     dead = fail_dead_runs(instance)
     recovered = report_unknown(instance, lake, graph.stages)
     chosen = {name: stages for name, stages in graph.jobs.items() if not jobs or name in jobs}
-    chunks = plan_chunks(lake, chosen, first, last, chunk=chunk, force=force)
-    report = BackfillReport(chunks, dead_runs=dead, recovered=recovered)
+    plan = plan_chunks(lake, chosen, first, last, chunk=chunk, force=force)
+    chunks = plan.chunks
+    report = BackfillReport(chunks, dead_runs=dead, recovered=recovered, record=plan.record)
     definitions = graph.definitions(report.count_computing) if chunks else None
     failed: dict[str, QuantError] = {}
     for planned in chunks:
@@ -144,8 +149,16 @@ def backfill(
         report.made += planned.partitions
         progress(planned, True)
     if failed:
-        raise next(iter(failed.values()))
+        raise _with_notes(failed)
     return report
+
+
+def _with_notes(failed: Mapping[str, QuantError]) -> QuantError:
+    """Error of the first job that failed, with a note on each other one."""
+    (_, first), *others = failed.items()
+    for job, error in others:
+        first.add_note(f"{job} failed as well: {type(error).__name__}: {error}")
+    return first
 
 
 def _stands_on(planned: Chunk, failed: Collection[str], graph: Graph) -> bool:

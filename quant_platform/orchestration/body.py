@@ -4,8 +4,9 @@
 2. The range is made and judged (``orchestration.making``).
 3. Each table goes to the IO manager with its verdict. If sessions lacked an input, the others are
    stored here, because Dagster takes a result for one of all partitions of the step.
-4. Ledgers are written of what has been stored. Slippage is an observation: if its ledger cannot be
-   written the step says so and goes on, and the next run of the range writes it.
+4. Ledgers are written of what has been stored, and take back what they said of these sessions and
+   what is not so any more. Slippage is an observation: if its ledger cannot be written the step
+   says so and goes on, 'quant doctor' finds what it lacks, the next run of the range writes it.
 5. If sessions lacked an input, the step fails now, with the others stored.
 """
 
@@ -58,8 +59,8 @@ def body_of(lake_io: LakeIOManager, computed: Callable[[float], None]) -> Body:
             inputs = {**frames, **carried}
             made = make_range(stages, lake_io.lake, inputs, wanted, context.run_id)
             computed(sum(each.computing for each in made))
-            tables = {each.stage.kind: each.frame for each in made}
-            stored = Stored(inputs, tables, wanted, context.run_id)
+            tables = {each.stage.kind: each.readable for each in made}
+            stored = Stored(inputs, tables, wanted, context.run_id, tuple(made[0].judgements))
             made = [_with_pictures(each, stored) for each in made]
         partly = bool(made[0].missing)
         for each in () if partly else made:
@@ -98,10 +99,12 @@ def _record(
     """Write what the ledgers say of a stored range."""
     if stage.recorded is None:
         return
-    for ledger_type, records in stage.recorded(stored).items():
+    for ledger_type, told in stage.recorded(stored).items():
+        ledger = Ledger(lake_io.lake.root, ledger_type, lake_io.lake.clock)
         try:
-            Ledger(lake_io.lake.root, ledger_type, lake_io.lake.clock).append_many(records)
+            ledger.restate(told.action, stored.sessions, told.records, stored.run_id)
         except QuantError as error:
             if ledger_type not in OBSERVATIONS:
                 raise
-            context.log.error(f"{len(records)} lines of {ledger_type} were not written: {error}")
+            lines = len(told.records)
+            context.log.error(f"{lines} lines of {ledger_type} were not written: {error}")

@@ -79,6 +79,11 @@ class Made:
         """Sessions withdrawn by a blocking rule."""
         return [day for day, judged in self.judgements.items() if judged.verdict == "blocked"]
 
+    @property
+    def readable(self) -> pl.DataFrame:
+        """Rows that readers will get: those of sessions that are not blocked."""
+        return _without(self.stage, self.frame, self.blocked)
+
     def partition_evaluations(self) -> list[dg.AssetCheckEvaluation]:
         """Evaluate the newest failed sessions, and the latest one, on their own."""
         newest = sorted(self.judgements, reverse=True)
@@ -197,11 +202,12 @@ def make_range(
     tables = {kind: _without(first, rows, stopped) for kind, rows in tables.items()}
     content = _carried_content(stages, tables, verdicts, active)
     hashes = input_hashes(lake, first.windows, active, content, first.grid)
+    carried = carried_hashes(lake, first, active, content)
     made: list[Made] = []
     for stage, stamp in zip(stages, stamps, strict=True):
         outcomes = told[stage.kind]
         sessions = {
-            day: Judgement(verdict, hashes[day], tuple(outcomes.get(day, ())))
+            day: Judgement(verdict, hashes[day], tuple(outcomes.get(day, ())), carried.get(day, ""))
             for day, verdict in verdicts[stage.kind].items()
         }
         rows = tables[stage.kind]
@@ -217,6 +223,29 @@ def make_range(
             )
         )
     return made
+
+
+def carried_hashes(
+    lake: Lake,
+    stage: Stage,
+    wanted: SessionRange,
+    content: Mapping[str, Mapping[date, str]] | None = None,
+) -> dict[date, str]:
+    """Hash what each session of a record continues: the tables of the record that it reads.
+
+    Parameters
+    ----------
+    lake
+        Lake that holds them.
+    stage
+        Stage of the session's table; one that is no record continues nothing.
+    wanted
+        Sessions to hash.
+    content
+        By table: content of sessions that have just been made; see ``input_hashes``.
+    """
+    windows = stage.continued
+    return input_hashes(lake, windows, wanted, content) if windows else {}
 
 
 def missing_error(stage: Stage, missing: Mapping[date, str]) -> MissingUpstreamError:
@@ -333,9 +362,19 @@ def _carried_content(
     """Content hashes of what later sessions of the range carry, by table.
 
     A book carries what it makes, and may carry a table that is made from it afterwards by the same
-    functions (orders from a plan): that one's content is known before it is stored.
+    functions (orders from a plan): that one's content is known before it is stored. It will be
+    blocked where a table of the evening is, one that is not itself carried on: what is made of an
+    evening afterwards reads those.
     """
     content: dict[str, dict[date, str]] = {}
+    carried = {_kind(window.table) for window in stages[0].windows.values() if window.own}
+    withdrawn = {
+        day
+        for kind, judged in verdicts.items()
+        if kind not in carried
+        for day, said in judged.items()
+        if said == "blocked"
+    }
     for window in stages[0].windows.values():
         kind = _kind(window.table)
         if not window.own or kind not in tables:
@@ -347,6 +386,8 @@ def _carried_content(
             judged = verdicts[kind]
             hashes = {day: found for day, found in hashes.items() if day in judged}
             hashes |= {day: "blocked" for day, said in judged.items() if said == "blocked"}
+        else:
+            hashes |= dict.fromkeys(withdrawn, "blocked")
         content[window.table] = hashes
     return content
 

@@ -58,16 +58,36 @@ class Stored:
         The sessions that were computed.
     run_id
         Dagster run.
+    sessions
+        Those of ``wanted`` that were stored; the others lacked an input.
     """
 
     frames: Frames
     tables: Mapping[str, pl.DataFrame]
     wanted: SessionRange
     run_id: str
+    sessions: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that a ledger has to say of one action on the sessions of a range.
+
+    Parameters
+    ----------
+    action
+        The action.
+    records
+        Its records; what the ledger said of these sessions before and is not among them any more
+        is withdrawn.
+    """
+
+    action: str
+    records: Sequence[LedgerRecord]
 
 
 Shown = Callable[[Stored], Mapping[str, dg.MetadataValue]]
-Recorded = Callable[[Stored], Mapping[str, Sequence[LedgerRecord]]]
+Recorded = Callable[[Stored], Mapping[str, Told]]
 
 
 @dataclass(frozen=True)
@@ -113,6 +133,10 @@ class Stage:
     acts
         The table is what was done at its time. A session that was missed while the chain went on
         stays missed: the plan does not make it up.
+    record
+        Tables of the record that this one is part of; empty for a table that may be computed again
+        at any time. A session of a record that stands is kept, whatever settings, code and the
+        other inputs say now.
     """
 
     table: str
@@ -133,6 +157,7 @@ class Stage:
     shown: Shown | None = None
     recorded: Recorded | None = None
     acts: bool = False
+    record: frozenset[str] = frozenset()
 
     @property
     def key(self) -> dg.AssetKey:
@@ -174,6 +199,11 @@ class Stage:
     def declared(self) -> dict[str, Window]:
         """Windows that Dagster knows of: all but what a book carries from session to session."""
         return {n: w for n, w in self.windows.items() if not (self.book and w.own)}
+
+    @property
+    def continued(self) -> dict[str, Window]:
+        """Windows on what a session of a record continues: the tables of the record itself."""
+        return {n: w for n, w in self.windows.items() if w.table in self.record}
 
     def range_of(self, sessions: Sequence[date]) -> SessionRange:
         """Range object of requested sessions."""

@@ -236,7 +236,7 @@ def test_making_what_is_planned_leaves_nothing_stale(
 
 
 def chunks(lake: Lake, size: int, **options: Any) -> list[tuple[str, list[str], list[date], int]]:
-    found = plan_chunks(lake, {"daily": STAGES}, DAYS[0], DAYS[-1], chunk=size, **options)
+    found = plan_chunks(lake, {"daily": STAGES}, DAYS[0], DAYS[-1], chunk=size, **options).chunks
     return [(c.job, [known.table for known in c.stages], list(c.sessions), c.stale) for c in found]
 
 
@@ -266,12 +266,12 @@ def test_a_range_without_a_session_plans_nothing(lake: Lake) -> None:
     found = plan_chunks(
         lake, {"daily": STAGES}, date(2024, 1, 6), date(2024, 1, 7), chunk=5, force=True
     )
-    assert found == []
+    assert found.chunks == []
 
 
 def test_chunks_come_job_by_job_and_in_order_of_time(lake: Lake) -> None:
     jobs = {"first": STAGES[:1], "second": STAGES[1:]}
-    found = plan_chunks(lake, jobs, DAYS[0], DAYS[-1], chunk=12, force=True)
+    found = plan_chunks(lake, jobs, DAYS[0], DAYS[-1], chunk=12, force=True).chunks
     assert [(c.job, c.sessions[0]) for c in found] == [
         ("first", DAYS[0]),
         ("first", DAYS[12]),

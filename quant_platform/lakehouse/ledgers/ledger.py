@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -165,6 +165,35 @@ class Ledger:
         with self._writing():
             return self._write(wanted)
 
+    def restate(
+        self, action: str, sessions: Collection[date], records: Sequence[LedgerRecord], run_id: str
+    ) -> list[Appended]:
+        """Append records as all that there is to say of an action on some sessions.
+
+        What the ledger has in force of them and is not told again is withdrawn: a line supersedes
+        it and says so.
+
+        Parameters
+        ----------
+        action, sessions
+            What the records are about.
+        records
+            As for :meth:`append_many`.
+        run_id
+            The run that withdraws.
+
+        Returns
+        -------
+        list[Appended]
+            The withdrawals, then for each record the line that holds it.
+        """
+        wanted = [checked(record) for record in records]
+        told = {record.idempotency_key for record in wanted}
+        with self._writing():
+            in_force = self._chain.steps.in_force(action, sessions)
+            gone = self._chain.lines(seq for key, seq in in_force.items() if key not in told)
+            return self._write([*(_withdrawal(line, run_id) for line in gone.values()), *wanted])
+
     @contextmanager
     def action(
         self,
@@ -236,13 +265,28 @@ class Ledger:
         for path in self._folder.day_files():
             yield from self._lines_of(path)
 
-    def tail(self, count: int) -> list[LedgerLine]:
-        """Return the last lines, oldest first, without reading the older files."""
-        found: list[LedgerLine] = []
+    def in_force(self) -> list[LedgerLine]:
+        """Return every line that no later one supersedes and that takes none back, oldest first."""
+        return _standing(list(self.lines()))
+
+    def tail(self, count: int, *, trail: bool = True) -> list[LedgerLine]:
+        """Return the last lines, oldest first, without reading the older files.
+
+        Parameters
+        ----------
+        count
+            How many.
+        trail
+            Whether to count all lines, or those in force.
+        """
+        lines: list[LedgerLine] = []
+        found = lines
         for path in reversed(self._folder.day_files()):
             if len(found) >= count:
                 break
-            found = [*self._lines_of(path), *found]
+            lines = [*self._lines_of(path), *lines]
+            # Only a later line supersedes: the older files need not be read to know it.
+            found = lines if trail else _standing(lines)
         return found[-count:] if count > 0 else []
 
     def frame(self) -> pl.DataFrame:
@@ -393,6 +437,21 @@ def _recovery(intent: LedgerLine, run_id: str) -> CheckedRecord:
             intent.content_hash,
         )
     )
+
+
+def _withdrawal(line: LedgerLine, run_id: str) -> CheckedRecord:
+    payload = {"withdrawn": line.seq, "reason": "its session was made again without it"}
+    return checked(
+        LedgerRecord("withdrawn", line.session, line.action, payload, run_id, line.content_hash)
+    )
+
+
+def _standing(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
+    """Lines that are in force, of all lines from some place to the end of a ledger."""
+    superseded = {line.supersedes for line in lines}
+    return [
+        line for line in lines if line.seq not in superseded and line.record_type != "withdrawn"
+    ]
 
 
 def _unknown_type(name: str) -> LedgerError:

@@ -8,7 +8,8 @@ other spelling was altered.
 ``seq``              position in the ledger, from 1 without gaps
 ``batch_seq``        ``seq`` of the first line that was appended in the same step
 ``schema_version``   version of this layout
-``record_type``      ``intent``, or an outcome: ``success``, ``error``, ``empty``, ``recovered``
+``record_type``      ``intent``, or an outcome: ``success``, ``error``, ``empty``, ``recovered``,
+                     ``withdrawn``
 ``run_id``           the run that wrote the line
 ``ts_utc``           what the clock said when it was written
 ``session``          the session it is about, or null
@@ -35,7 +36,7 @@ from typing import Any, Literal, NoReturn, get_args
 from quant_platform.errors import LedgerError
 from quant_platform.lakehouse.ledgers.canonical import canonical_json, moment_text, plain, text_hash
 
-RecordType = Literal["intent", "success", "error", "empty", "recovered"]
+RecordType = Literal["intent", "success", "error", "empty", "recovered", "withdrawn"]
 SCHEMA_VERSION = 1
 NO_HASH = "0" * 64
 
@@ -52,7 +53,7 @@ class LedgerRecord:
     ----------
     record_type
         ``intent`` before an action; ``success``, ``error`` or ``empty`` after it; ``recovered``
-        closes an intent whose process died.
+        closes an intent whose process died, ``withdrawn`` takes an outcome back.
     session
         Session that it is about; None for what belongs to no session.
     action

@@ -9,13 +9,19 @@ same questions here, so a line that a writer would not have written is one the v
 3. An outcome of a step that is not open is a fact recorded without intent, or a rerun: if it equals
    the last outcome it says nothing new, else it supersedes it.
 4. ``recovered`` closes open steps only; a step that has an outcome keeps it.
+5. ``withdrawn`` supersedes the outcome that no longer holds. Told again, that one supersedes the
+   withdrawal.
+
+The last outcome of a step is *in force* if it succeeded or came out empty.
 
 Two records are equal when type and payload hash are, whoever wrote them and whenever.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 
 from quant_platform.lakehouse.ledgers.records import LedgerLine, RecordType
 
@@ -73,6 +79,17 @@ class Steps:
             step.intent, step.is_open = said, True
         else:
             step.outcome, step.is_open = said, False
+
+    def in_force(self, action: str, sessions: Collection[date]) -> dict[str, int]:
+        """Return the ``seq`` of what is in force of an action on some sessions, by step."""
+        places = {f"{session.isoformat()}/{action}" for session in sessions}
+        return {
+            key: step.outcome.seq
+            for key, step in self._steps.items()
+            if key.rpartition("/")[0] in places
+            and step.outcome is not None
+            and step.outcome.record_type in _DONE
+        }
 
     def open_intents(self) -> list[int]:
         """Return the ``seq`` of each intent without outcome, in order."""

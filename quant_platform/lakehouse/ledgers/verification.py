@@ -221,6 +221,9 @@ class _Walk:
             if placement.already is not None:
                 what = f"repeats line {placement.already}: {line.record_type} of {key}"
                 self.report("doubled", path.name, number, what)
+            elif line.record_type == "withdrawn" and line.supersedes is None:
+                what = "withdraws nothing: no line of its step stands before it"
+                self.report("supersedes", path.name, number, what)
             elif placement.supersedes != line.supersedes:
                 what = f"says that it supersedes {line.supersedes}, not {placement.supersedes}"
                 self.report("supersedes", path.name, number, what)

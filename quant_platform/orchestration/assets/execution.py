@@ -20,7 +20,7 @@ from quant_platform.execution.simulation import trade_sessions, trade_windows
 from quant_platform.lakehouse.ledgers import LedgerRecord
 from quant_platform.lakehouse.ledgers.canonical import text_hash
 from quant_platform.orchestration.assets.context import PortfolioContext
-from quant_platform.orchestration.stage import Stage, Stored
+from quant_platform.orchestration.stage import Stage, Stored, Told
 from quant_platform.settings.execution import ExecutionSettings
 
 GROUP = "execution"
@@ -36,6 +36,8 @@ _BOOK_TABLES = {
     "risk_controls": "Tonight's targets after exposure and caps, with codes of what was blocked.",
     "orders_plan": "Orders that tonight's targets ask for, sells before buys.",
 }
+ACCOUNT = frozenset({*(f"execution/{kind}" for kind in _BOOK_TABLES), READY, ORDERS})
+"""The record: what was decided, sent and filled. Nothing that changes later makes it again."""
 
 
 def execution_stages(portfolio: PortfolioContext) -> list[Stage]:
@@ -56,6 +58,7 @@ def execution_stages(portfolio: PortfolioContext) -> list[Stage]:
             windows=readiness_windows(settings),
             begins=settings.opened,
             recorded=_decisions,
+            record=ACCOUNT,
         ),
         portfolio.stage(
             ORDERS,
@@ -68,6 +71,7 @@ def execution_stages(portfolio: PortfolioContext) -> list[Stage]:
             windows=submit_windows(settings),
             begins=settings.opened,
             acts=True,
+            record=ACCOUNT,
         ),
     ]
 
@@ -90,6 +94,7 @@ def _book(portfolio: PortfolioContext, settings: ExecutionSettings) -> list[Stag
             windows=windows,
             begins=settings.opened,
             book=BOOK,
+            record=ACCOUNT,
             recorded=partial(_slippage, settings=settings, calendars=calendars)
             if kind == "fills"
             else None,
@@ -98,33 +103,33 @@ def _book(portfolio: PortfolioContext, settings: ExecutionSettings) -> list[Stag
     ]
 
 
-def _decisions(stored: Stored) -> dict[str, list[LedgerRecord]]:
+def _decisions(stored: Stored) -> dict[str, Told]:
     """Say what each evening decided, once."""
     ready = stored.tables["execution_ready"]
     told = decisions.evening_decisions(stored.frames, ready, stored.wanted)
     named = ((session, session.isoformat(), payload) for session, payload in told)
-    return {decisions.LEDGER: _records(decisions.ACTION, named, stored.run_id)}
+    return {decisions.LEDGER: _told(decisions.ACTION, named, stored.run_id)}
 
 
 def _slippage(
     stored: Stored, settings: ExecutionSettings, calendars: Mapping[str, Any]
-) -> dict[str, list[LedgerRecord]]:
+) -> dict[str, Told]:
     """Say what each fill cost, once."""
     events = slippage.slippage_events(
         stored.frames, stored.tables["fills"], settings, stored.wanted, calendars
     )
     named = ((session, str(event["fill_id"]), event) for session, event in events)
-    return {slippage.LEDGER: _records(slippage.ACTION, named, stored.run_id)}
+    return {slippage.LEDGER: _told(slippage.ACTION, named, stored.run_id)}
 
 
-def _records(
-    action: str, told: Iterable[tuple[date, str, Mapping[str, Any]]], run_id: str
-) -> list[LedgerRecord]:
+def _told(action: str, told: Iterable[tuple[date, str, Mapping[str, Any]]], run_id: str) -> Told:
     """Ledger records whose identity is the thing that they are about.
 
-    Telling the same of it again is no change; telling something else supersedes.
+    Telling the same of it again is no change; telling something else supersedes; telling nothing of
+    it any more withdraws.
     """
-    return [
+    records = [
         LedgerRecord("success", session, action, payload, run_id, text_hash(identity))
         for session, identity, payload in told
     ]
+    return Told(action, records)
