@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.orchestration.backfill import BackfillReport, backfill, run_chunk
+from quant_platform.orchestration.backfill import BackfillReport, backfill
 from quant_platform.orchestration.graph import Graph, Overrides, build_graph
 from quant_platform.orchestration.instance import open_instance
 from quant_platform.orchestration.plan import Chunk
+from quant_platform.orchestration.runs import run_chunk
 from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings, load_settings
 from quant_platform.sources.protocol import Source

@@ -17,6 +17,7 @@ from quant_platform.cli.session_arguments import (
 from quant_platform.errors import ConfigError
 from quant_platform.lakehouse.catalog import refresh_catalog
 from quant_platform.orchestration.backfill import backfill
+from quant_platform.orchestration.side_by_side import cores
 
 app = typer.Typer(add_completion=False)
 
@@ -63,9 +64,10 @@ def backfill_command(
             chunk=chunk or platform.backfill_chunk,
             force=force,
             progress=told,
+            processes=cores(),
         )
     refresh_catalog(project.lake)
     print_report(project, report, as_json=as_json)
-    if report.stopped:
+    if report.tally.stopped:
         typer.echo("Stopped; the same command goes on where it left off.", err=True)
         raise typer.Exit(INTERRUPTED)

@@ -60,12 +60,12 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         typer.echo(
             json.dumps(
                 {
-                    "chunks": report.done,
-                    "partitions": report.made,
+                    "chunks": report.tally.done,
+                    "partitions": report.tally.made,
                     "seconds": round(report.seconds, 3),
                     "computing_seconds": round(report.computing, 3),
                     "overhead_milliseconds_per_partition": overhead and round(overhead, 3),
-                    "stopped": report.stopped,
+                    "stopped": report.tally.stopped,
                     "dead_runs": report.dead_runs,
                     "recovered": {
                         t: [str(d) for d in days] for t, days in report.recovered.items()
@@ -86,8 +86,9 @@ def print_report(project: Project, report: BackfillReport, *, as_json: bool) -> 
         typer.echo(sentence)
     table_console().print(_lake_table(project, rows))
     if overhead is not None:
+        made = f"{report.tally.made} partitions in {report.tally.done} runs"
         typer.echo(
-            f"{report.made} partitions in {report.done} runs: {report.seconds:.1f} s, of which "
+            f"{made}: {report.seconds:.1f} s, of which "
             f"{report.computing:.1f} s computing; {overhead:.2f} ms of overhead per partition."
         )
     elif not report.chunks:

@@ -13,6 +13,7 @@ from quant_platform.cli.project import Project
 from quant_platform.cli.session_arguments import parse_day, refuse_outside
 from quant_platform.lakehouse.catalog import refresh_catalog
 from quant_platform.orchestration.backfill import backfill
+from quant_platform.orchestration.side_by_side import cores
 
 app = typer.Typer(add_completion=False)
 
@@ -52,10 +53,11 @@ def run_command(
             end,
             chunk=project.settings.platform.backfill_chunk,
             progress=told,
+            processes=cores(),
         )
     refresh_catalog(project.lake)
     print_report(project, report, as_json=as_json)
-    if report.stopped:
+    if report.tally.stopped:
         typer.echo("Stopped; 'quant run' goes on where it left off.", err=True)
         raise typer.Exit(INTERRUPTED)
     if not as_json:

@@ -1,4 +1,4 @@
-"""Backfill in this process: the planned chunks, one run each, until done or stopped.
+"""Backfill from this process: the planned chunks, one run each, until done or stopped.
 
 Each chunk is an ordinary Dagster run of its job, so the UI shows it like any other. A chunk that
 was interrupted is planned again by the next backfill, which begins with what is stale; sessions
@@ -8,31 +8,21 @@ already current are not run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 
 import dagster as dg
-from dagster import DagsterRunStatus
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from quant_platform.errors import QuantError
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.orchestration.failures import first_error, was_interrupted
 from quant_platform.orchestration.graph import Graph
-from quant_platform.orchestration.instance import (
-    PROCESS_TAG,
-    fail_dead_runs,
-    process_tag,
-    report_unknown,
-)
+from quant_platform.orchestration.instance import fail_dead_runs, report_unknown
 from quant_platform.orchestration.plan import Chunk, RecordPlan, plan_chunks
+from quant_platform.orchestration.runs import Tally, run_chunks
+from quant_platform.orchestration.side_by_side import WORTH_A_PROCESS, Progress, beside, waves
 from quant_platform.orchestration.stage import Stage
-
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_STOPPED = "Stopped by the user."
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 
 
 @dataclass
@@ -43,16 +33,10 @@ class BackfillReport:
     ----------
     chunks
         Chunks that were planned.
-    done
-        Chunks that were run to their end.
-    made
-        Partitions of these.
+    tally
+        What was done of them, in all processes.
     seconds
-        Seconds in their runs.
-    computing
-        Seconds of these in domain functions; the rest is what it costs to run and store them.
-    stopped
-        Whether the user stopped it.
+        Seconds that it took.
     dead_runs, recovered
         What had to be mended before it began.
     record
@@ -60,23 +44,22 @@ class BackfillReport:
     """
 
     chunks: list[Chunk]
-    done: int = 0
+    tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
-    computing: float = 0.0
-    made: int = 0
-    stopped: bool = False
     dead_runs: list[str] = field(default_factory=list)
     recovered: dict[str, list[date]] = field(default_factory=dict)
     record: RecordPlan | None = None
 
-    def count_computing(self, seconds: float) -> None:
-        """Add the seconds of one call of a domain function."""
-        self.computing += seconds
+    @property
+    def computing(self) -> float:
+        """Seconds of those in domain functions: of processes side by side their share of them."""
+        tally = self.tally
+        return self.seconds * tally.computing / tally.seconds if tally.seconds else 0.0
 
     @property
     def overhead(self) -> float | None:
         """Seconds of a partition outside of domain functions; None if nothing was run."""
-        return (self.seconds - self.computing) / self.made if self.made else None
+        return (self.seconds - self.computing) / self.tally.made if self.tally.made else None
 
 
 def backfill(
@@ -89,7 +72,8 @@ def backfill(
     jobs: Sequence[str] = (),
     chunk: int,
     force: bool = False,
-    progress: Callable[[Chunk, bool], None] = lambda _chunk, _ended: None,
+    progress: Progress = lambda _chunk, _ended: None,
+    processes: int = 1,
 ) -> BackfillReport:
     """Make everything stale in a range.
 
@@ -111,6 +95,9 @@ def backfill(
         Whether to make current sessions again, and the account's past.
     progress
         Told before and after each chunk.
+    processes
+        How many jobs may run side by side; more than one only if the graph is what its settings
+        make of it.
 
     Raises
     ------
@@ -127,30 +114,51 @@ def backfill(
     plan = plan_chunks(lake, chosen, first, last, chunk=chunk, force=force)
     chunks = plan.chunks
     report = BackfillReport(chunks, dead_runs=dead, recovered=recovered, record=plan.record)
-    definitions = graph.definitions(report.count_computing) if chunks else None
     failed: dict[str, QuantError] = {}
-    for planned in chunks:
-        if definitions is None or _stands_on(planned, failed, graph):
-            continue
-        progress(planned, False)
-        begun = time.perf_counter()
-        try:
-            run_chunk(definitions, instance, planned)
-        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
-            _cancel(instance)
-            report.stopped = True
-            return report
-        except QuantError as error:
-            failed[planned.job] = error
-            continue
-        finally:
-            report.seconds += time.perf_counter() - begun
-        report.done += 1
-        report.made += planned.partitions
-        progress(planned, True)
-    if failed:
+    begun = time.perf_counter()
+    for wave in waves(chunks, graph.jobs):
+        due = [job for job in wave if not _stands_on(job[0], failed, graph)]
+        ended = _run_wave(due, graph, instance, progress, processes)
+        for job, tally in zip(due, ended, strict=True):
+            report.tally.add(tally)
+            if tally.error is not None:
+                failed[job[0].job] = tally.error
+        if report.tally.stopped:
+            break
+    report.seconds = time.perf_counter() - begun
+    if failed and not report.tally.stopped:
         raise _with_notes(failed)
     return report
+
+
+def _run_wave(
+    wave: Sequence[Sequence[Chunk]],
+    graph: Graph,
+    instance: dg.DagsterInstance,
+    progress: Progress,
+    processes: int,
+) -> list[Tally]:
+    """Run jobs that read nothing of each other; what became of each, in their order."""
+    sizes = [sum(chunk.partitions for chunk in job) for job in wave]
+    longest_first = sorted(range(len(wave)), key=lambda place: -sizes[place])
+    away = [place for place in longest_first[1:processes] if sizes[place] >= WORTH_A_PROCESS]
+    tallies = [Tally() for _ in wave]
+    with ExitStack() as running:
+        others = {
+            place: running.enter_context(beside(wave[place], graph.settings, progress))
+            for place in away
+        }
+        for place in sorted(set(longest_first) - set(away)):
+            tally = tallies[place]
+            definitions = graph.definitions(tally.count_computing)
+            run_chunks(definitions, instance, wave[place], tally, progress)
+            if tally.stopped:
+                for other in others.values():
+                    other.stop()
+                break
+    for place, other in others.items():
+        tallies[place] = other.tally
+    return tallies
 
 
 def _with_notes(failed: Mapping[str, QuantError]) -> QuantError:
@@ -173,40 +181,3 @@ def describe_again(lake: Lake, stage: Stage) -> None:
     for table in (stage.table, f"quarantine/{stage.table}"):
         if lake.log(table).latest():
             lake.describe(table, stage.calendar)
-
-
-def run_chunk(definitions: dg.Definitions, instance: dg.DagsterInstance, chunk: Chunk) -> None:
-    """Run one chunk; raise the typed error of its first failed step.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        The user stopped it. Dagster took the interrupt for a failure.
-    """
-    result = definitions.resolve_job_def(chunk.job).execute_in_process(
-        instance=instance,
-        asset_selection=[stage.key for stage in chunk.stages],
-        run_config=_QUIET,
-        tags={
-            _RANGE_START: chunk.sessions[0].isoformat(),
-            _RANGE_END: chunk.sessions[-1].isoformat(),
-            PROCESS_TAG: process_tag(),
-        },
-        raise_on_error=False,
-    )
-    if not result.success:
-        events = list(result.all_events)
-        if was_interrupted(events):
-            instance.report_run_canceled(result.dagster_run, _STOPPED)
-            raise KeyboardInterrupt
-        raise first_error(events)
-
-
-def _cancel(instance: dg.DagsterInstance) -> None:
-    """Record this process's unfinished run as canceled."""
-    unfinished = dg.RunsFilter(
-        statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.NOT_STARTED],
-        tags={PROCESS_TAG: process_tag()},
-    )
-    for run in instance.get_runs(unfinished):
-        instance.report_run_canceled(run, _STOPPED)
