@@ -121,6 +121,14 @@ def test_a_range_that_lacks_what_came_before_is_an_error_that_keeps_what_it_coul
     assert quant(empty, "backfill", "--from", FIRST, "--to", LAST, "--json").code == 0
 
 
+def test_every_job_that_failed_says_why(empty: Path) -> None:
+    answer = quant(empty, "backfill", "--from", "2022-01-10", "--to", LAST)
+    assert answer.code == MissingUpstreamError.exit_code
+    first, second = answer.err.strip().splitlines()
+    assert first.startswith("MissingUpstreamError: crypto/")
+    assert second.startswith("us_daily failed as well: MissingUpstreamError: instruments/")
+
+
 def test_days_that_are_no_sessions_may_bound_a_range(folder: Path) -> None:
     """From a Saturday to a holiday: the exchange has five sessions between, the coins ten."""
     answer = quant(

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRun, DagsterRunStatus
 
-from quant_platform.lakehouse.lake import Lake
+from quant_platform.execution import slippage
+from quant_platform.lakehouse.lake import Lake, utc_now
+from quant_platform.lakehouse.ledgers import Ledger, LedgerRecord
 from quant_platform.orchestration.instance import PROCESS_TAG
 from quant_platform_tests.cli.command_line import Answer, instance_of, quant
 from quant_platform_tests.end_to_end.projects import lay_out
@@ -137,6 +139,17 @@ def test_damage_is_named_and_mended_by_a_backfill(
     mend = quant(folder, "backfill", "--from", str(DAY), "--to", str(DAY), "--json")
     assert mend.code == 0
     assert wrong(quant(folder, "doctor", "--json", "--deep")) == {}
+
+
+def test_a_line_of_a_fill_that_is_not_stored_is_wrong(folder: Path) -> None:
+    ledger = Ledger(folder / "lakehouse", slippage.LEDGER, utc_now)
+    said = {"fill_id": "f1", "side": "buy", "quantity": 1.0, "actual_fill_price": 2.0}
+    ledger.append(LedgerRecord("success", DAY, slippage.ACTION, said, "run"))
+    told = wrong(quant(folder, "doctor", "--json"))
+    assert list(told) == [f"ledger {slippage.LEDGER}"]
+    assert f"fill f1 of {DAY}, which is not stored" in told[f"ledger {slippage.LEDGER}"]
+    ledger.restate(slippage.ACTION, [DAY], [], "run")
+    assert wrong(quant(folder, "doctor", "--json")) == {}
 
 
 def test_many_findings_are_cut(folder: Path) -> None:

@@ -134,6 +134,18 @@ def test_tail_prints_the_last_lines(lake: Path) -> None:
     assert raw == file.read_text(encoding="utf-8").splitlines()[-3:]
 
 
+def test_tail_shows_what_is_in_force_and_the_trail_all(lake: Path) -> None:
+    ledger = Ledger(lake, "orders", lambda: datetime(2024, 3, 2, tzinfo=UTC))
+    for price in (1.0, 2.0):
+        ledger.append(LedgerRecord("success", None, "place", {"price": price}, "run-1", "a"))
+    ledger.append(LedgerRecord("success", date(2024, 3, 1), "place", {}, "run-1", "b"))
+    ledger.restate("place", [date(2024, 3, 1)], [], "run-2")
+    shown = run("tail", "orders", "--json").output.splitlines()
+    assert [json.loads(line)["seq"] for line in shown] == [2]
+    trail = run("tail", "orders", "--trail", "--json").output.splitlines()
+    assert [json.loads(line)["record_type"] for line in trail] == ["success"] * 3 + ["withdrawn"]
+
+
 def test_recover_closes_what_a_crash_left_open(lake: Path) -> None:
     fill(lake, "orders", ["intent", "success"])
     fill(lake, "meta", ["intent"])

@@ -186,6 +186,24 @@ def test_ledgers_are_views(lake: Lake) -> None:
     assert ask(lake, "select count(*) from ledger.orders") == [(3,)]
 
 
+def test_a_view_of_a_ledger_shows_what_is_in_force(lake: Lake) -> None:
+    ledger = Ledger(lake.root, "orders", lambda: NIGHT)
+
+    def record(name: str, price: float) -> LedgerRecord:
+        return LedgerRecord("success", DAYS[0], "place", {"price": price}, "run-1", name)
+
+    ledger.append_many([record("a", 1.0), record("b", 1.0), record("a", 2.0)])
+    ledger.restate("place", [DAYS[0]], [record("a", 2.0)], "run-2")
+    assert ask(lake, "select seq from ledger.orders order by seq") == [(3,)]
+    trail = ask(lake, "select seq, record_type, supersedes from ledger.orders_trail order by seq")
+    assert trail == [
+        (1, "success", None),
+        (2, "success", None),
+        (3, "success", 1),
+        (4, "withdrawn", 2),
+    ]
+
+
 # -- empty, blocked, older -------------------------------------------------------------------------
 
 

@@ -61,6 +61,18 @@ def missed(tmp_path_factory: pytest.TempPathFactory, thursday: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory, thursday: Path) -> Path:
+    """Live through Thursday's and Friday's evenings, orders included."""
+    folder = tmp_path_factory.mktemp("trading") / "lived"
+    desk = Desk.open(folder, THURSDAY, filled=thursday)
+    assert isinstance(desk.trade(), list)
+    assert desk.evening(FRIDAY) == [CLOCK, COINS, PORTFOLIO]
+    assert isinstance(desk.trade(), list)
+    desk.close()
+    return folder
+
+
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
     """Open desks, each in a folder of its own."""

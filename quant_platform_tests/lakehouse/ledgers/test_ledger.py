@@ -128,6 +128,40 @@ def test_a_changed_payload_supersedes_without_touching(ledger: Ledger) -> None:
     assert_whole(ledger, 4)
 
 
+def test_what_is_not_told_again_is_withdrawn(ledger: Ledger) -> None:
+    ledger.append_many([record("c1", price=1.0), record("c2", price=2.0)])
+    ledger.append(LedgerRecord("success", SESSION, "other", {}, "run-1", "c1"))
+    ledger.append(LedgerRecord("success", date(2024, 3, 4), "place", {}, "run-1", "c1"))
+    told = ledger.restate("place", [SESSION], [record("c2", price=2.0)], "run-2")
+    assert [(each.line.seq, each.is_new) for each in told] == [(5, True), (2, False)]
+    withdrawn = told[0].line
+    assert (withdrawn.record_type, withdrawn.supersedes, withdrawn.run_id) == (
+        "withdrawn",
+        1,
+        "run-2",
+    )
+    assert withdrawn.payload["withdrawn"] == 1
+    assert [line.seq for line in ledger.in_force()] == [2, 3, 4]
+    # Said once: the same again writes nothing.
+    ledger.restate("place", [SESSION], [record("c2", price=2.0)], "run-3")
+    assert_whole(ledger, 5)
+    # What comes back supersedes its withdrawal.
+    again = ledger.append(record("c1", price=1.0)).line
+    assert (again.supersedes, [line.seq for line in ledger.in_force()]) == (5, [2, 3, 4, 6])
+    assert_whole(ledger, 6)
+
+
+def test_the_last_lines_in_force_are_found_across_files(ledger: Ledger, clock: Clock) -> None:
+    for day in range(4):
+        clock.now = START + timedelta(days=day)
+        ledger.append(record(f"c{day}", price=1.0))
+    clock.now = START + timedelta(days=9)
+    ledger.restate("place", [SESSION], [record(f"c{day}", price=1.0) for day in (0, 1)], "run-2")
+    assert [line.seq for line in ledger.tail(2, trail=False)] == [1, 2]
+    assert [line.seq for line in ledger.tail(2)] == [5, 6]
+    assert ledger.tail(5, trail=False) == ledger.in_force()
+
+
 def test_session_action_and_content_make_the_key(ledger: Ledger) -> None:
     base = LedgerRecord("success", SESSION, "place", {}, "run-1", "c1")
     others = [

@@ -307,6 +307,13 @@ def test_a_chained_line_that_no_writer_would_write_is_found(
     assert problems(lake) == ([] if kind is None else [(kind, file_of(lake, 2).name, 5)])
 
 
+def test_a_withdrawal_of_nothing_is_found(lake: Path) -> None:
+    Ledger(lake, "orders", lambda: datetime(2024, 3, 5, 23, tzinfo=UTC)).append(
+        record("nothing", "withdrawn")
+    )
+    assert problems(lake) == [("supersedes", file_of(lake, 2).name, 5)]
+
+
 def test_a_line_of_a_later_day_is_misfiled(lake: Path) -> None:
     file_of(lake, 1).rename(file_of(lake, 1).with_name("2024-03-02.jsonl"))
     assert problems(lake) == [("misfiled", "2024-03-02.jsonl", number) for number in range(1, 5)]
