@@ -35,7 +35,6 @@ OVERLAY = {
 
 REGIME_UNITS = {
     "risk_multiplier": "fraction",
-    "entry_multiplier": "fraction",
     "volatility_20": "fraction",
     "drawdown_63": "fraction",
     "trend": "fraction",
@@ -183,7 +182,8 @@ def _regime(scope: DailyScope, rows: Rows) -> Iterator[Figure]:
     for row in rows:
         for figure, unit in REGIME_UNITS.items():
             value = row[figure]
-            told = "too little history" if value is None else None
+            told = row["lacking"] if value is None else None
             if figure == "risk_multiplier":
-                told = str(row["e1_label"]) + ("" if row["confirmed"] else ", not confirmed yet")
-            yield Figure("regime", row["benchmark"], figure, value, unit, told)
+                label = str(row["e1_label"]) + ("" if row["confirmed"] else ", not confirmed yet")
+                told = f"the regime has no evidence: {told}" if value is None else label
+            yield Figure("regime", row["symbol"] or row["benchmark"], figure, value, unit, told)

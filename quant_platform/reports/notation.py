@@ -68,7 +68,6 @@ LABELS = {
     "mismatches": "Mismatches",
     "blocked_names": "Names not increased",
     "risk_multiplier": "Throttle of exposure",
-    "entry_multiplier": "Throttle of new positions",
     "volatility_20": "Volatility of 20 sessions",
     "drawdown_63": "Drawdown in 63 sessions",
     "trend": "50 over 200 sessions",

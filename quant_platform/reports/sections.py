@@ -280,11 +280,16 @@ def _regime(board: Board) -> Table:
         for item in items
     ]
     rest = [figure for figure in figures if figure != "risk_multiplier"]
+    silent = [
+        note
+        for item in board.items("regime")
+        if (note := board.note("regime", item, "risk_multiplier"))
+    ]
     return Table(
         "",
         ("Benchmark", "Label", *(label(figure) for figure in figures)),
         rows,
-        sentence(board.lacking("regime")),
+        " ".join(map(sentence, silent)),
         text=frozenset({0, 1}),
         notes=_notes(board, "regime", items, rest),
     )

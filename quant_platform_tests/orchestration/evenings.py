@@ -1,7 +1,8 @@
 """A small market that trades every evening, and the daemon's part in it.
 
 Four symbols a sleeve, a decision on every session, look-backs of three: when the account opens it
-has something to buy, and the benchmark has the 21 closes without which no regime lets it trade. ``Desk`` evaluates the schedule and the sensors
+has something to buy, and the benchmark has the 21 closes without which no
+regime lets it trade. ``Desk`` evaluates the schedule and the sensors
 that the graph really has, and executes what they ask for, each run key once, as the daemon does.
 """
 
