@@ -246,13 +246,14 @@ class _Desk:
         rows.keep_controls(session, target, requested, made)
         rows.plan.extend(planned)
         evidence = Evidence(
+            session=session,
             matched=compared.matched,
             equity=compared.ours[1],
             weights=made.weight.tolist(),
             blocked=made.blocked.tolist(),
             orders=planned,
         )
-        return submit(planned, not closed_gates(session, evidence, settings), settings)
+        return submit(planned, not closed_gates(evidence, settings), settings)
 
     def _wish(
         self,

@@ -4,6 +4,7 @@
 2. ``meta_weights``, ``targets``, ``top_targets``, ``regime``: what was decided tonight, from the
    evening's own rows.
 3. ``equity``, ``orders``, ``fills``, ``slippage``, ``gates``: the account (``account``).
+4. ``fire_rates``: how often each gate fired over a year (``fire_rates``).
 
 Every section has at least one row on every session: a figure that is not there has a null value and
 a note that says why. Sums of money are exact (``math.fsum``), so their order does not matter; what
@@ -23,6 +24,7 @@ from quant_platform.lakehouse.contracts.daily import DAILY
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.reports.account import NO_ACCOUNT, account_figures
 from quant_platform.reports.figure import Figure, Rows, by_session, lacking
+from quant_platform.reports.fire_rates import fire_rates
 from quant_platform.reports.scope import DailyScope
 from quant_platform.reports.streams import read_streams, statistics
 
@@ -94,7 +96,7 @@ def daily_figures(
         ]
         made += [(session, *figure) for figure in figures]
     frame = pl.DataFrame(made, schema=DAILY.empty().schema, orient="row")
-    return frame.sort(*DAILY.key)
+    return pl.concat([frame, fire_rates(frames, wanted)]).sort(*DAILY.key)
 
 
 def _targets(

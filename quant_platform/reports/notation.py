@@ -67,6 +67,8 @@ LABELS = {
     "items": "Items reconciled",
     "mismatches": "Mismatches",
     "blocked_names": "Names not increased",
+    "rate": "Fired",
+    "warned": "Tells nothing apart",
     "risk_multiplier": "Throttle of exposure",
     "volatility_20": "Volatility of 20 sessions",
     "drawdown_63": "Drawdown in 63 sessions",

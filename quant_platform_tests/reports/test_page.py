@@ -178,6 +178,7 @@ def test_markdown_has_every_section_and_tables_of_even_width() -> None:
         "Fills",
         "Slippage",
         "Gates",
+        "Fire rates",
         "Regime",
     ]
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
