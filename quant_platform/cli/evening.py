@@ -9,9 +9,12 @@ from rich.table import Table
 
 from quant_platform.cli.console import table_console
 from quant_platform.cli.project import Project
-from quant_platform.orchestration.assets.reports import DAILY, daily_page_path
+from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.orchestration.assets.reports import DAILY, daily_page_path, evening_checks
 from quant_platform.reports import table as report_table
-from quant_platform.reports.sections import Board, figure_tables
+from quant_platform.reports.board import Board
+from quant_platform.reports.rates import FIRE_RATES
+from quant_platform.reports.sections import figure_tables
 
 
 def print_evening(project: Project) -> None:
@@ -24,9 +27,15 @@ def print_evening(project: Project) -> None:
     console = table_console()
     console.print()
     console.print(f"Evening of {session:%A, %d %B %Y}", style="bold")
-    for title, tables in figure_tables(Board.of(figures, session)).items():
+    tonight = SessionRange(
+        project.lake.calendar(DAILY), (session,), project.settings.platform.history_start
+    )
+    checks = evening_checks(project.lake, tonight)
+    for title, tables in figure_tables(Board.of(figures, session), checks).items():
         for table in tables:
-            _print_table(console, title, table)
+            # Gates that fire as they should are no news of an evening.
+            if title != FIRE_RATES or table.rows:
+                _print_table(console, title, table)
     page = daily_page_path(project.lake.root, session.isoformat())
     if page.exists():
         typer.echo(f"Report: {page}")

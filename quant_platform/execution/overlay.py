@@ -13,7 +13,7 @@
    decision that nobody took. A weight at or below tonight's is never touched: a block does not
    prevent getting out, and a name that drifted above the cap is not forced out by it either.
 
-The codes, in the order in which they are looked for:
+The codes, in the order in which they are looked for, are those of ``BLOCKS``:
 
 ``NO_REGIME``   the session has no regime: nobody knows the throttle
 ``DAILY_LOSS``  the session lost more than the daily loss cap
@@ -26,12 +26,15 @@ The codes, in the order in which they are looked for:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from quant_platform.execution.market import Mask, Vector
+from quant_platform.lakehouse.gates import Gate
 from quant_platform.settings.execution import RiskSettings
 
 NO_REGIME = "NO_REGIME"
@@ -40,6 +43,62 @@ DELISTED = "DELISTED"
 NO_MARK = "NO_MARK"
 STALE_MARK = "STALE_MARK"
 NAME_CAP = "NAME_CAP"
+
+
+class Wanted(NamedTuple):
+    """What the blocks look at; the vectors follow the targets.
+
+    Parameters
+    ----------
+    weight
+        Scaled weights.
+    mark_age
+        Calendar days since the last mark; NaN without one tonight.
+    gone
+        Names that have left.
+    multiplier
+        Throttle of the regime; None if the session has none.
+    session_return
+        What the account made on the session, fraction.
+    """
+
+    weight: Vector
+    mark_age: Vector
+    gone: Mask
+    multiplier: float | None
+    session_return: float
+
+
+@dataclass(frozen=True)
+class Block(Gate):
+    """A gate that blocks increases.
+
+    Parameters
+    ----------
+    breaks
+        Which of the targets break it.
+    """
+
+    breaks: Callable[[Wanted, RiskSettings], Mask]
+
+
+def _all_if(condition: bool, wanted: Wanted) -> Mask:
+    return np.full(len(wanted.weight), condition)
+
+
+BLOCKS = (
+    Block(NO_REGIME, "guard", lambda wanted, _: _all_if(wanted.multiplier is None, wanted)),
+    Block(
+        DAILY_LOSS,
+        "guard",
+        lambda wanted, limits: _all_if(wanted.session_return < -limits.daily_loss_cap, wanted),
+    ),
+    Block(DELISTED, "guard", lambda wanted, _: wanted.gone),
+    Block(NO_MARK, "guard", lambda wanted, _: np.isnan(wanted.mark_age)),
+    Block(STALE_MARK, "guard", lambda wanted, limits: wanted.mark_age > limits.stale_days),
+    Block(NAME_CAP, "choice", lambda wanted, limits: wanted.weight > limits.name_cap),
+)
+"""Every block; of several that break, the first stands in the row."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +202,9 @@ def control(
     exposure = gross_exposure(volatility, throttle, settings)
     desired = requested * exposure
     increase = desired > current
-    everything = np.ones_like(increase)
-    broken: dict[str, Mask] = {
-        NO_REGIME: everything & (multiplier is None),
-        DAILY_LOSS: everything & (session_return < -settings.daily_loss_cap),
-        DELISTED: gone,
-        NO_MARK: np.isnan(mark_age),
-        STALE_MARK: mark_age > settings.stale_days,
-        NAME_CAP: desired > settings.name_cap,
-    }
+    wanted = Wanted(desired, mark_age, gone, multiplier, session_return)
     blocked = np.full(len(requested), None, dtype=object)
-    for code in reversed(broken):
-        blocked[increase & broken[code]] = code
+    for block in reversed(BLOCKS):
+        blocked[increase & block.breaks(wanted, settings)] = block.name
     stopped = np.array([code is not None for code in blocked], dtype=bool)
     return Controls(np.where(stopped, current, desired), blocked, volatility, throttle, exposure)

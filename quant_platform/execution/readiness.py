@@ -2,7 +2,7 @@
 
 A closed gate stops the evening as a whole, sells included, because it means that what we believe of
 the account or of the market may be wrong. (Rules about single names block increases only, in
-``overlay``.) The codes:
+``overlay``.) The codes are those of ``GATES``:
 
 ``RECONCILIATION``  an item differs from the broker's record, or nothing was reconciled at all
 ``KILL_SWITCH``     the switch of the settings is on since this session or an earlier one
@@ -18,7 +18,7 @@ An evening without orders is ready: there is nothing to hold back.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,6 +28,7 @@ from quant_platform.execution.account import EQUITY, first_session
 from quant_platform.execution.overlay import NO_MARK, NO_REGIME, STALE_MARK
 from quant_platform.execution.records import PlannedOrder, by_session, records
 from quant_platform.lakehouse.contracts.execution import EXECUTION_READY
+from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings.execution import ExecutionSettings
 
@@ -41,6 +42,8 @@ class Evidence:
 
     Parameters
     ----------
+    session
+        The evening.
     matched
         For each reconciled item whether it agreed.
     equity
@@ -53,6 +56,7 @@ class Evidence:
         The plan.
     """
 
+    session: date
     matched: Sequence[bool]
     equity: float
     weights: Sequence[float]
@@ -64,28 +68,65 @@ class Evidence:
         """Sum of the weights after the overlay."""
         return math.fsum(self.weights)
 
+    @property
+    def stale(self) -> int:
+        """Targets that were blocked for want of a fresh mark."""
+        return sum(code in {NO_MARK, STALE_MARK} for code in self.blocked)
 
-def closed_gates(session: date, evidence: Evidence, settings: ExecutionSettings) -> list[str]:
+    @property
+    def largest_buy(self) -> float:
+        """Amount of the largest buy order, money."""
+        return max((o.notional for o in self.orders if o.side == "buy"), default=0.0)
+
+
+@dataclass(frozen=True)
+class EveningGate(Gate):
+    """A gate that closes an evening.
+
+    Parameters
+    ----------
+    closes
+        Whether the evidence closes it.
+    """
+
+    closes: Callable[[Evidence, ExecutionSettings], bool]
+
+
+def closed_gates(evidence: Evidence, settings: ExecutionSettings) -> list[str]:
     """Codes of the gates that are closed on an evening; empty if all are open."""
-    gates = settings.gates
-    stale = sum(code in {NO_MARK, STALE_MARK} for code in evidence.blocked)
-    largest = max((o.notional for o in evidence.orders if o.side == "buy"), default=0.0)
-    closed = {
-        "RECONCILIATION": not evidence.matched or not all(evidence.matched),
-        "KILL_SWITCH": killed(session, settings),
-        "NO_REGIME": NO_REGIME in evidence.blocked,
-        "GROSS": evidence.gross > gates.max_gross + _ROUNDING,
-        "STALE": stale > gates.max_stale * len(evidence.blocked),
-        "MAX_ORDERS": len(evidence.orders) > gates.max_orders,
-        "MAX_ORDER": largest > gates.max_order * evidence.equity,
-    }
-    return [code for code, is_closed in closed.items() if is_closed]
+    return [gate.name for gate in GATES if gate.closes(evidence, settings)]
 
 
 def killed(session: date, settings: ExecutionSettings) -> bool:
     """Whether the kill switch holds a session's orders back."""
     since = settings.gates.kill_switch
     return since is not None and session >= since
+
+
+GATES = (
+    EveningGate(
+        "RECONCILIATION", "guard", lambda seen, _: not seen.matched or not all(seen.matched)
+    ),
+    EveningGate("KILL_SWITCH", "guard", lambda seen, limits: killed(seen.session, limits)),
+    EveningGate("NO_REGIME", "guard", lambda seen, _: NO_REGIME in seen.blocked),
+    EveningGate(
+        "GROSS", "guard", lambda seen, limits: seen.gross > limits.gates.max_gross + _ROUNDING
+    ),
+    EveningGate(
+        "STALE",
+        "guard",
+        lambda seen, limits: seen.stale > limits.gates.max_stale * len(seen.blocked),
+    ),
+    EveningGate(
+        "MAX_ORDERS", "guard", lambda seen, limits: len(seen.orders) > limits.gates.max_orders
+    ),
+    EveningGate(
+        "MAX_ORDER",
+        "guard",
+        lambda seen, limits: seen.largest_buy > limits.gates.max_order * seen.equity,
+    ),
+)
+"""Every gate of an evening, in the order in which the reasons are listed."""
 
 
 def readiness_windows(settings: ExecutionSettings) -> dict[str, Window]:
@@ -127,12 +168,13 @@ def readiness(
         book, control = books.get(session), controls.get(session)
         equity = [] if book is None else book.filter(pl.col("item") == EQUITY)["ours"].to_list()
         evidence = Evidence(
+            session=session,
             matched=[] if book is None else book["matched"].to_list(),
             equity=equity[0] if equity else 0.0,
             weights=[] if control is None else control["weight"].to_list(),
             blocked=[] if control is None else control["blocked"].to_list(),
             orders=records(PlannedOrder, plans[session]) if session in plans else [],
         )
-        codes = closed_gates(session, evidence, settings)
+        codes = closed_gates(evidence, settings)
         rows.append((session, not codes, codes, len(evidence.orders), evidence.gross))
     return pl.DataFrame(rows, schema=EXECUTION_READY.empty().schema, orient="row")

@@ -45,6 +45,9 @@ from quant_platform.execution.tables import Tables, Target, read_targets
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings.execution import AROUND_THE_CLOCK, ExecutionSettings, TermsSettings
 
+VOLUME_SESSIONS = 20
+"""Sessions of volumes that slippage looks back on."""
+
 
 def trade_windows(settings: ExecutionSettings, sleeves: Collection[str]) -> dict[str, Window]:
     """Sessions of its inputs that the chain of an evening depends on.
@@ -65,7 +68,16 @@ def trade_windows(settings: ExecutionSettings, sleeves: Collection[str]) -> dict
         # The evening reads its own; the one before says whose weights its fills serve (slippage).
         "target_portfolio": Window(f"{settings.portfolio}/target_portfolio", 1),
         "regime": Window("market/regime"),
-        **{f"returns_{sleeve}": Window(f"{sleeve}/returns", lookback) for sleeve in sleeves},
+        # Splits restate the volumes below.
+        **{
+            f"returns_{sleeve}": Window(f"{sleeve}/returns", max(lookback, VOLUME_SESSIONS))
+            for sleeve in sleeves
+        },
+        # What a name traded up to the evening before: for slippage, which only observes.
+        **{
+            f"bars_{sleeve}": Window(f"{sleeve}/bars", VOLUME_SESSIONS, withdraws=False)
+            for sleeve in sleeves
+        },
     }
 
 
@@ -234,13 +246,14 @@ class _Desk:
         rows.keep_controls(session, target, requested, made)
         rows.plan.extend(planned)
         evidence = Evidence(
+            session=session,
             matched=compared.matched,
             equity=compared.ours[1],
             weights=made.weight.tolist(),
             blocked=made.blocked.tolist(),
             orders=planned,
         )
-        return submit(planned, not closed_gates(session, evidence, settings), settings)
+        return submit(planned, not closed_gates(evidence, settings), settings)
 
     def _wish(
         self,

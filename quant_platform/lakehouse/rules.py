@@ -161,6 +161,19 @@ def share_true(column: str, severity: Severity) -> Rule:
     )
 
 
+def share_known(columns: Sequence[str], name: str) -> Rule:
+    """Share of some columns' values that are there; all of them by default."""
+    known = pl.sum_horizontal(pl.col(columns).is_not_null()).sum()
+    return Rule(
+        f"{name}_known",
+        "warning",
+        pl.col(f"{name}_there") / (pl.col("rows") * len(columns)),
+        1.0,
+        "at_least",
+        {f"{name}_there": known},
+    )
+
+
 def withdrawal(rule: str, cause: str) -> dict[str, Any]:
     """Outcome of a session that is blocked for a reason outside its own rows.
 

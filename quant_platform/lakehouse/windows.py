@@ -126,6 +126,11 @@ class SessionRange:
         """Last requested session."""
         return self.sessions[-1]
 
+    @property
+    def at_last(self) -> SessionRange:
+        """The range of the last session alone."""
+        return replace(self, sessions=self.sessions[-1:])
+
     def loaded(self, window: Window) -> list[date]:
         """Sessions of the input that the range reads."""
         first = self.bounds(window, self.first)[0]

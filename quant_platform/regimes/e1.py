@@ -12,9 +12,10 @@
 3. Breadth is the share of the breadth sleeve's securities above their 200-session mean, of those
    that have one.
 4. The rules are tried from the worst label to the best; where none holds the session is NEUTRAL.
-   While an input is lacking the session has no label of its own.
+   While an input is lacking the session has no label of its own, and the row says which and why.
 5. Labels are smoothed (`quant_platform.regimes.smoothing`) from the table's own earlier sessions,
-   and the confirmed one says what is left of risk and of new positions.
+   and the confirmed one says what is left of risk. Where the benchmark itself says nothing, nothing
+   is known of the risk either: the multiplier is null, and the evening is closed for it.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def regime_windows(settings: RegimeSettings) -> dict[str, Window]:
     """
     sleeve = settings.benchmark.sleeve
     return {
+        "securities": Window(f"{sleeve}/securities", ALL_HISTORY),
         "benchmark": Window(f"{sleeve}/bars", TREND_CLOSES[1] - 1),
         "actions": Window(f"{sleeve}/actions", ALL_HISTORY),
         "breadth": Window(f"{settings.breadth_sleeve}/features_trend"),
@@ -92,9 +94,9 @@ def regime(
     Parameters
     ----------
     frames
-        ``benchmark`` and ``actions``: published bars and actions of the benchmark's sleeve;
-        ``breadth``: trend features of the breadth sleeve; ``regime``: the table itself before the
-        range.
+        ``securities``, ``benchmark`` and ``actions``: published descriptions, bars and actions of
+        the benchmark's sleeve; ``breadth``: trend features of the breadth sleeve; ``regime``: the
+        table itself before the range.
     settings
         Benchmark, rules, throttles, smoothing and the tolerance for missing bars.
     wanted
@@ -106,19 +108,22 @@ def regime(
         One row per session.
     """
     closes = _closes(frames, settings, wanted)
+    symbols = _symbols(frames["securities"], settings, wanted)
     breadth = _breadth(frames["breadth"])
     held, raw = _before(frames["regime"], settings, wanted)
     rows = []
     for session in wanted.sessions:
         inputs = _inputs(closes[session], breadth.get(session), settings)
         label = e1_label(inputs, settings.e1)
+        described = symbols[session] is not None
+        reason = _silence(closes[session], wanted, session, settings, described=described)
         raw = [*raw, label][-smoothing_memory(settings.smoothing) - 1 :]
         held = smoothed(held, raw, settings.smoothing)
-        throttle = settings.throttle[held.label] if inputs.benchmark_known else None
         rows.append(
             {
                 "session": session,
-                "benchmark": settings.benchmark.symbol,
+                "benchmark": settings.benchmark.security_id,
+                "symbol": symbols[session],
                 "volatility_20": inputs.volatility,
                 "drawdown_63": inputs.drawdown,
                 "trend": inputs.trend,
@@ -128,8 +133,10 @@ def regime(
                 "confirmed": held.confirmed,
                 "candidate": held.candidate,
                 "streak": held.streak,
-                "risk_multiplier": None if throttle is None else throttle.risk,
-                "entry_multiplier": None if throttle is None else throttle.entry,
+                "risk_multiplier": settings.throttle[held.label]
+                if inputs.benchmark_known
+                else None,
+                "lacking": _lacking(inputs, settings, reason),
             }
         )
     return pl.DataFrame(rows, schema={n: c.dtype for n, c in REGIME.columns.items()})
@@ -207,6 +214,56 @@ def _closes(
     }
 
 
+def _symbols(
+    descriptions: pl.LazyFrame, settings: RegimeSettings, wanted: SessionRange
+) -> dict[date, str | None]:
+    """Return by session the benchmark's symbol, as last described by then; None if never."""
+    own = (
+        descriptions.filter(pl.col("security_id") == settings.benchmark.security_id)
+        .select("knowledge_session", "known_at", "symbol")
+        .sort("knowledge_session", "known_at")
+        .collect()
+    )
+    told = own["knowledge_session"].to_list()
+    symbols: list[str | None] = [None, *own["symbol"]]
+    return {session: symbols[bisect_right(told, session)] for session in wanted.sessions}
+
+
+def _silence(
+    closes: Vector,
+    wanted: SessionRange,
+    session: date,
+    settings: RegimeSettings,
+    *,
+    described: bool,
+) -> str:
+    """Say why the benchmark may say nothing on a session."""
+    own = settings.benchmark.security_id
+    if not described:
+        return f"benchmark {own} is not in {settings.benchmark.sleeve}/securities on {session}"
+    known = np.flatnonzero(~np.isnan(closes))
+    if not len(known):
+        return f"benchmark {own} has no bars up to {session}"
+    ago = len(closes) - 1 - int(known[-1])
+    if ago:
+        return f"benchmark {own} has no bars after {wanted.calendar.offset(session, -ago)}"
+    return f"benchmark {own} has too few bars up to {session}"
+
+
+def _lacking(inputs: E1Inputs, settings: RegimeSettings, reason: str) -> str | None:
+    """Say which inputs a session lacks, and why; None if it lacks none."""
+    measured = {
+        "volatility_20": inputs.volatility,
+        "drawdown_63": inputs.drawdown,
+        "trend": inputs.trend,
+    }
+    names = ", ".join(name for name, value in measured.items() if value is None)
+    told = [f"no {names}: {reason}"] if names else []
+    if inputs.breadth is None:
+        told.append(f"no breadth: nothing of {settings.breadth_sleeve} has a 200-session mean")
+    return "; ".join(told) or None
+
+
 def _breadth(features: pl.LazyFrame) -> dict[date, float]:
     """Return by session the share of securities above their long mean."""
     counted = (
@@ -228,7 +285,8 @@ def _before(
     loaded = wanted.loaded(regime_windows(settings)["regime"])
     stored = (
         own.filter(
-            pl.col("session").is_in(loaded), pl.col("benchmark") == settings.benchmark.symbol
+            pl.col("session").is_in(loaded),
+            pl.col("benchmark") == settings.benchmark.security_id,
         )
         .sort("session")
         .collect()

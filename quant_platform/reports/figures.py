@@ -4,6 +4,7 @@
 2. ``meta_weights``, ``targets``, ``top_targets``, ``regime``: what was decided tonight, from the
    evening's own rows.
 3. ``equity``, ``orders``, ``fills``, ``slippage``, ``gates``: the account (``account``).
+4. ``fire_rates``: how often each gate fired over a year (``fire_rates``).
 
 Every section has at least one row on every session: a figure that is not there has a null value and
 a note that says why. Sums of money are exact (``math.fsum``), so their order does not matter; what
@@ -23,6 +24,7 @@ from quant_platform.lakehouse.contracts.daily import DAILY
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.reports.account import NO_ACCOUNT, account_figures
 from quant_platform.reports.figure import Figure, Rows, by_session, lacking
+from quant_platform.reports.fire_rates import fire_rates
 from quant_platform.reports.scope import DailyScope
 from quant_platform.reports.streams import read_streams, statistics
 
@@ -35,7 +37,6 @@ OVERLAY = {
 
 REGIME_UNITS = {
     "risk_multiplier": "fraction",
-    "entry_multiplier": "fraction",
     "volatility_20": "fraction",
     "drawdown_63": "fraction",
     "trend": "fraction",
@@ -95,7 +96,7 @@ def daily_figures(
         ]
         made += [(session, *figure) for figure in figures]
     frame = pl.DataFrame(made, schema=DAILY.empty().schema, orient="row")
-    return frame.sort(*DAILY.key)
+    return pl.concat([frame, fire_rates(frames, wanted)]).sort(*DAILY.key)
 
 
 def _targets(
@@ -183,7 +184,8 @@ def _regime(scope: DailyScope, rows: Rows) -> Iterator[Figure]:
     for row in rows:
         for figure, unit in REGIME_UNITS.items():
             value = row[figure]
-            told = "too little history" if value is None else None
+            told = row["lacking"] if value is None else None
             if figure == "risk_multiplier":
-                told = str(row["e1_label"]) + ("" if row["confirmed"] else ", not confirmed yet")
-            yield Figure("regime", row["benchmark"], figure, value, unit, told)
+                label = str(row["e1_label"]) + ("" if row["confirmed"] else ", not confirmed yet")
+                told = f"the regime has no evidence: {told}" if value is None else label
+            yield Figure("regime", row["symbol"] or row["benchmark"], figure, value, unit, told)

@@ -17,11 +17,13 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.reports.account import equities
+from quant_platform.reports.board import Board
 from quant_platform.reports.chart import Line, line_chart
 from quant_platform.reports.details import detail_tables
 from quant_platform.reports.notation import SPACE, long_date
+from quant_platform.reports.rates import FIRE_RATES, rate_tables
 from quant_platform.reports.scope import YEAR, DailyScope
-from quant_platform.reports.sections import Board, figure_tables
+from quant_platform.reports.sections import figure_tables
 from quant_platform.reports.streams import Streams, read_streams
 from quant_platform.reports.style import CHART_STYLE, PAGE_STYLE
 
@@ -44,6 +46,8 @@ def daily_page(
     scope: DailyScope,
     wanted: SessionRange,
     calendars: Mapping[str, SessionCalendar],
+    *,
+    checks: pl.DataFrame | None = None,
 ) -> str:
     """Write the page of the last session of a range.
 
@@ -59,6 +63,8 @@ def daily_page(
         The range.
     calendars
         Calendar of each sleeve.
+    checks
+        How often the rules of the tables failed, as ``fire_rates.check_rates`` says.
 
     Raises
     ------
@@ -66,14 +72,14 @@ def daily_page(
         When ``figures`` has none of the session.
     """
     board = Board.of(figures, wanted.last)
-    tonight = SessionRange(wanted.calendar, (wanted.last,), wanted.history_start)
-    details = detail_tables(frames, scope, tonight)
+    tonight = wanted.at_last
+    details = detail_tables(frames, scope, tonight) | {FIRE_RATES: rate_tables(board, checks)}
     charts = {
         "Account": equity_chart(frames, scope, tonight),
         "Profiles": return_charts(frames, scope, tonight, calendars),
     }
     parts = [_head(board), _chips(board), _tiles(board)]
-    for title, tables in figure_tables(board).items():
+    for title, tables in figure_tables(board, checks).items():
         parts.append(f"<section><h2>{escape(title)}</h2>")
         drawn = charts.get(title, [])
         # One chart stands beside its table, several stand above it.
@@ -106,7 +112,7 @@ def return_charts(
     standalone
         Whether each chart brings its own style, for the metadata of an asset.
     """
-    tonight = SessionRange(wanted.calendar, (wanted.last,), wanted.history_start)
+    tonight = wanted.at_last
     streams = read_streams(frames, scope, tonight, calendars)
     charts = []
     for branch in branches or (*scope.metas, *scope.sleeves):

@@ -110,6 +110,7 @@ def daily_windows(scope: DailyScope) -> dict[str, Window]:
     for meta in scope.metas:
         windows[f"returns_{meta}"] = _shown(f"{meta}/portfolio_returns", YEAR)
         windows[f"weights_{meta}"] = _shown(f"{meta}/weights")
+    windows["gates"] = _shown("reports/gates", YEAR - 1)
     if scope.target is not None:
         windows["target_portfolio"] = _shown(f"{scope.target[0]}/target_portfolio")
     if scope.account is not None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from quant_platform.lakehouse.contracts.scan import SCAN
+from quant_platform.lakehouse.gates import Duty, Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings.scanner import (
     Comparison,
@@ -31,6 +32,9 @@ EXCLUDED = "exclude_symbols"
 """Rule of the audit: the value is 1 for a symbol that the scanner excludes."""
 LIMIT = "limit"
 """Rule of the audit: the value is the rank among those that passed every other rule."""
+
+DUTY: Duty = "choice"
+"""Of every rule of a scanner: it is there to tell some securities from others."""
 
 _COMPARE: dict[Comparison, Callable[[pl.Expr, float], pl.Expr]] = {
     "greater": pl.Expr.gt,
@@ -66,7 +70,7 @@ def scan(
         One row per security that reached the filters, by session and security.
     """
     reached = _reaching(frames["screener"], settings, wanted)
-    audit = _audit(settings)
+    audit = list(_audit(settings).values())
     judged = reached.with_columns(
         reason=_first_failed(audit), sort_value=_number(settings.final_sort_by)
     )
@@ -109,15 +113,20 @@ def _reaching(
     )
 
 
-def _audit(settings: ScannerSettings) -> list[pl.Expr]:
-    """Layer 2: each rule with what it found."""
-    entries = []
+def scan_gates(settings: ScannerSettings) -> list[Gate]:
+    """Every gate of a scanner that stands in its audit, in the order in which they are asked."""
+    return [Gate(name, DUTY) for name in (*_audit(settings), LIMIT)]
+
+
+def _audit(settings: ScannerSettings) -> dict[str, pl.Expr]:
+    """Layer 2: each rule, by its name, with what it found."""
+    entries = {}
     if settings.exclude_symbols:
         excluded = pl.col("symbol").is_in(list(settings.exclude_symbols))
-        entries.append(_entry(EXCLUDED, excluded.not_(), excluded.cast(pl.Float64), 0.0))
+        entries[EXCLUDED] = _entry(EXCLUDED, excluded.not_(), excluded.cast(pl.Float64), 0.0)
     for name, left, comparison, threshold in rules_of(settings):
         value = _number(left)
-        entries.append(_entry(name, _COMPARE[comparison](value, threshold), value, threshold))
+        entries[name] = _entry(name, _COMPARE[comparison](value, threshold), value, threshold)
     return entries
 
 

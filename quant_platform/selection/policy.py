@@ -26,7 +26,7 @@ from quant_platform.lakehouse.vintages import splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.selection.evidence import STANDING, evidence
 from quant_platform.selection.score import score
-from quant_platform.selection.veto import cut, first_fired, vetoes
+from quant_platform.selection.veto import CUT, VETOES, first_fired
 from quant_platform.settings.selection import SelectionSettings
 
 _KEY = ["session", "security_id"]
@@ -135,7 +135,7 @@ def _before(own: pl.LazyFrame, wanted: SessionRange) -> pl.DataFrame:
 
 def _decide(asked: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
     """Score, veto, rank and cut the candidates of one session, with the evidence on each."""
-    gates, last = vetoes(settings), cut(settings)
+    gates, last = [veto.asked(settings) for veto in VETOES], CUT.asked(settings)
     stopped = pl.col("reason").is_not_null()
     # Arrays of structs are laid out in one go, lists of them row by row.
     every = pl.concat_arr([*gates, last]).arr.to_list()

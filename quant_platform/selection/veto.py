@@ -11,40 +11,53 @@ value is above the threshold, and when there is no value: a gate without evidenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from quant_platform.lakehouse.gates import Gate
 from quant_platform.settings.selection import SelectionSettings
 
 
-def vetoes(settings: SelectionSettings) -> list[pl.Expr]:
-    """Every veto in the order in which it is asked, as the structs of the contract.
+@dataclass(frozen=True)
+class Veto(Gate):
+    """A gate that is asked of each candidate.
 
-    They read ``delisted`` (Boolean) and ``annual_volatility`` of a candidate.
+    Parameters
+    ----------
+    column
+        What is asked: a column of the candidate.
+    threshold
+        Largest value that does not fire.
     """
-    return [
-        _veto("annual_volatility", pl.col("annual_volatility"), settings.max_annual_volatility),
-        _veto("delisted", pl.col("delisted").cast(pl.Float64), 0.0),
-    ]
+
+    column: str
+    threshold: Callable[[SelectionSettings], float]
+
+    def asked(self, settings: SelectionSettings) -> pl.Expr:
+        """Return the veto as the struct of the contract."""
+        value = pl.col(self.column).cast(pl.Float64)
+        threshold = self.threshold(settings)
+        return pl.struct(
+            rule=pl.lit(self.name),
+            fired=(value > threshold).fill_null(True),
+            value=value,
+            threshold=pl.lit(threshold, pl.Float64),
+        )
 
 
-def cut(settings: SelectionSettings) -> pl.Expr:
-    """Return the last question, as the same struct: whether ``rank`` is beyond ``top_n``."""
-    return _veto("top_n", pl.col("rank").cast(pl.Float64), settings.top_n)
+VETOES = (
+    Veto("annual_volatility", "choice", "annual_volatility", lambda s: s.max_annual_volatility),
+    Veto("delisted", "guard", "delisted", lambda _: 0.0),
+)
+"""Every veto, in the order in which they are asked."""
+CUT = Veto("top_n", "choice", "rank", lambda s: s.top_n)
+"""The last question, of those that no veto stopped."""
 
 
 def first_fired(asked: Sequence[pl.Expr]) -> pl.Expr:
     """Name of the first veto that fired; null when none did."""
     return pl.coalesce(
         pl.when(veto.struct.field("fired")).then(veto.struct.field("rule")) for veto in asked
-    )
-
-
-def _veto(rule: str, value: pl.Expr, threshold: float) -> pl.Expr:
-    return pl.struct(
-        rule=pl.lit(rule),
-        fired=(value > threshold).fill_null(True),
-        value=value,
-        threshold=pl.lit(threshold, pl.Float64),
     )

@@ -224,6 +224,14 @@ def _regimes(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:
     for path, sleeve in named.items():
         if sleeve not in settings.sleeves:
             yield _nowhere(tree, path, "sleeve", sleeve, settings.sleeves)
+        elif settings.sleeves[sleeve].calendar != NYSE:
+            fitting = [n for n, own in settings.sleeves.items() if own.calendar == NYSE]
+            yield Problem(
+                place_of(path, tree.places),
+                f"{plain(dotted(path[1:]))}: sleeve {sleeve} trades on "
+                f"{settings.sleeves[sleeve].calendar}, and the regime counts sessions of {NYSE}",
+                " or ".join(fitting) or f"a sleeve on {NYSE}",
+            )
 
 
 def _lake(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:

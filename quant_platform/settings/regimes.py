@@ -17,11 +17,9 @@ class BenchmarkSettings(SettingsModel):
     """The security whose prices say how the market does."""
 
     sleeve: Identifier = described("Sleeve that has its bars.")
-    security_id: str = described("Its stable key in that sleeve.", min_length=1)
-    symbol: str = described(
-        "Its symbol, by which the regime's rows are named.",
-        min_length=3,
-        unit="EXCHANGE:TICKER",
+    security_id: str = described(
+        "Its stable key in that sleeve. Without bars of it no evening has a regime, and says so.",
+        min_length=1,
     )
 
 
@@ -57,13 +55,6 @@ class RiskOnRule(SettingsModel):
     breadth: Fraction = described("Breadth of at least this.", 0.55, unit="share of securities")
 
 
-class ThrottleSettings(SettingsModel):
-    """What a label leaves of risk and of new positions."""
-
-    risk: Fraction = described("Multiplier of gross exposure.", unit="fraction")
-    entry: Fraction = described("Multiplier of new positions.", unit="fraction")
-
-
 class SmoothingSettings(SettingsModel):
     """How many sessions confirm a change of label."""
 
@@ -91,11 +82,11 @@ class E1Settings(SettingsModel):
     risk_on: RiskOnRule = described("Rule of RISK_ON.", RiskOnRule())
 
 
-_THROTTLES: dict[RegimeLabel, ThrottleSettings] = {
-    "RISK_ON": ThrottleSettings(risk=1.0, entry=1.0),
-    "NEUTRAL": ThrottleSettings(risk=0.6, entry=0.7),
-    "RISK_OFF": ThrottleSettings(risk=0.2, entry=0.3),
-    "STRESSED": ThrottleSettings(risk=0.0, entry=0.0),
+_THROTTLES: dict[RegimeLabel, Fraction] = {
+    "RISK_ON": 1.0,
+    "NEUTRAL": 0.6,
+    "RISK_OFF": 0.2,
+    "STRESSED": 0.0,
 }
 
 
@@ -122,9 +113,10 @@ class RegimeSettings(SettingsModel):
         le=0.5,
     )
     e1: E1Settings = described("The rules of model E1.", E1Settings())
-    throttle: dict[RegimeLabel, ThrottleSettings] = described(
-        "By confirmed label: what it leaves of risk and of new positions.",
+    throttle: dict[RegimeLabel, Fraction] = described(
+        "By confirmed label: the share of gross exposure that it leaves.",
         _THROTTLES,
+        unit="fraction",
         min_length=4,
     )
     smoothing: SmoothingSettings = described(

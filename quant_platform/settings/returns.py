@@ -12,7 +12,8 @@ class ReturnsSettings(SettingsModel):
 
     execution_price: Literal["open", "typical"] = described(
         "Price at which an order of the evening before fills: open is the official open; typical "
-        "is the mean of open, high, low and close, for calendars without an opening auction.",
+        "is the mean of open, high, low and close, for calendars without an opening auction. The "
+        "open in that mean comes before the cutoff that decided.",
         "open",
     )
     stale_sessions: int = described(

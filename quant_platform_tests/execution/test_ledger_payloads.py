@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from statistics import fmean
 from typing import Any
 
 import polars as pl
 import pytest
 
+from quant_platform.calendars import SessionCalendar
 from quant_platform.execution.decisions import evening_decisions
 from quant_platform.execution.slippage import slippage_events
 from quant_platform.lakehouse.ledgers import LedgerRecord
@@ -15,7 +17,10 @@ from quant_platform.lakehouse.ledgers.records import checked
 from quant_platform.settings.execution import ExecutionSettings
 from quant_platform_tests.execution.world import (
     CALENDARS,
+    HISTORY,
+    NYSE,
     SESSIONS,
+    UTC_DAYS,
     Tables,
     World,
     hand,
@@ -24,6 +29,8 @@ from quant_platform_tests.execution.world import (
     run,
     settings,
     span,
+    steady,
+    volume_on,
 )
 
 FRIDAY, MONDAY = date(2024, 6, 28), date(2024, 7, 1)
@@ -40,18 +47,17 @@ def events_of(
     inputs: dict[str, pl.DataFrame],
     tables: Tables,
     sessions: list[date] = SESSIONS,
-    **changes: Any,
 ) -> Payloads:
     """Events of a range, from frames that are bounded to its windows."""
     wanted = span(sessions)
     frames = hand(inputs, settings(), wanted, tables)
-    return slippage_events(frames, tables["fills"], settings(), wanted, CALENDARS, **changes)
+    return slippage_events(frames, tables["fills"], settings(), wanted, CALENDARS)
 
 
-def traded(**changes: Any) -> tuple[Tables, list[dict[str, Any]]]:
+def traded() -> tuple[Tables, list[dict[str, Any]]]:
     world = trading_world()
     tables = run(world, settings(min_trade=0.001))
-    return tables, [event for _, event in events_of(world.frames(), tables, **changes)]
+    return tables, [event for _, event in events_of(world.frames(), tables)]
 
 
 def decisions_of(tables: Tables, sessions: list[date] = SESSIONS) -> Payloads:
@@ -119,20 +125,88 @@ def test_a_netted_order_names_its_contributors_by_their_part() -> None:
     assert event["contributors"] == pytest.approx({"etfs": 0.25, "instruments": 0.75})
 
 
-def test_without_volumes_liquidity_is_unknown_and_with_them_it_is_told() -> None:
+def shared_volume(calendar: SessionCalendar, decided: date, sessions: int = 20) -> float:
+    """Mean volume of the sessions up to a decision, from the definition."""
+    days = calendar.between(HISTORY, decided)[-sessions:]
+    return fmean(volume_on(day) for day in days)
+
+
+def test_liquidity_is_that_of_the_sessions_up_to_the_decision() -> None:
     _, events = traded()
-    assert {event["liquidity_bucket"] for event in events} == {"unknown"}
-    assert {event["participation"] for event in events} == {None}
-    first = SESSIONS[0]
-    _, events = traded(volumes={(first, "stock"): 3000.0, (first, "fund"): 2e6})
-    by_name = {event["symbol"]: event for event in events if event["side"] == "buy"}
-    assert by_name["X:STOCK"]["liquidity_bucket"] == "thin"
-    assert by_name["X:STOCK"]["participation"] == pytest.approx(0.1)
-    assert by_name["X:FUND"]["liquidity_bucket"] == "liquid"
-    assert by_name["X:COIN"]["adv_shares_20d"] is None
-    # Those of another evening are not its own.
-    sells = [event for event in events if event["side"] == "sell"]
-    assert {event["adv_shares_20d"] for event in sells} == {None}
+    by_side = {(event["symbol"], event["side"]): event for event in events}
+    stock = by_side["X:STOCK", "buy"]
+    assert stock["adv_shares_20d"] == pytest.approx(shared_volume(NYSE, SESSIONS[0]))
+    assert stock["participation"] == pytest.approx(stock["quantity"] / stock["adv_shares_20d"])
+    assert stock["liquidity_bucket"] == "small"
+    coin = by_side["X:COIN", "buy"]
+    # A coin's sessions are days; 3000 of them at 1000 each are the money of 75 000 shares.
+    assert coin["adv_shares_20d"] == pytest.approx(shared_volume(UTC_DAYS, SESSIONS[0]))
+    assert coin["liquidity_bucket"] == "small"
+    sold = by_side["X:STOCK", "sell"]
+    assert sold["adv_shares_20d"] == pytest.approx(shared_volume(NYSE, SESSIONS[5]))
+
+
+def test_volumes_that_were_not_known_in_time_do_not_count() -> None:
+    inputs, tables = trading_world().frames(), traded()[0]
+    late = pl.when(pl.col("session") == SESSIONS[0]).then(SESSIONS[1])
+    inputs["bars_instruments"] = inputs["bars_instruments"].with_columns(
+        knowledge_session=late.otherwise("knowledge_session")
+    )
+    fixed = inputs["bars_instruments"].filter(session=SESSIONS[0])
+    corrected = fixed.with_columns(volume=pl.lit(1e9), knowledge_session=SESSIONS[4])
+    inputs["bars_instruments"] = pl.concat([inputs["bars_instruments"], corrected])
+    events = [event for _, event in events_of(inputs, tables)]
+    bought, sold = (
+        next(e for e in events if (e["symbol"], e["side"]) == ("X:STOCK", side))
+        for side in ("buy", "sell")
+    )
+    days = NYSE.between(HISTORY, SESSIONS[0])[:-1]
+    assert bought["adv_shares_20d"] == pytest.approx(fmean(map(volume_on, days)))
+    assert sold["adv_shares_20d"] > 1e7
+    assert sold["liquidity_bucket"] == "mega"
+
+
+def test_too_few_volumes_leave_liquidity_unknown() -> None:
+    inputs, tables = trading_world().frames(), traded()[0]
+    few = pl.col("session") > NYSE.offset(SESSIONS[0], -14)
+    inputs["bars_instruments"] = inputs["bars_instruments"].filter(few)
+    events = [event for _, event in events_of(inputs, tables)]
+    (bought,) = [e for e in events if (e["symbol"], e["side"]) == ("X:STOCK", "buy")]
+    assert (bought["adv_shares_20d"], bought["participation"]) == (None, None)
+    assert bought["liquidity_bucket"] == "unknown"
+    (sold,) = [e for e in events if (e["symbol"], e["side"]) == ("X:STOCK", "sell")]
+    assert sold["adv_shares_20d"] is not None
+
+
+@pytest.mark.parametrize("at", [-6, 0, 1])
+def test_a_split_restates_the_volumes_before_it(at: int) -> None:
+    """Of the day of the fill, too: then the order is restated with them."""
+    plain, split_on = quiet_world(stock=0.3), NYSE.offset(SESSIONS[0], at)
+    world = quiet_world()
+    world.returns["instruments"] = []
+    prices = {day: (100.0, 100.0) if day < split_on else (25.0, 25.0) for day in steady(NYSE)}
+    world.add("instruments", "stock", prices, splits={split_on: 4.0})
+    world.targets = plain.targets
+    told = []
+    for each in (plain, world):
+        inputs = each.frames()
+        if each is world:
+            restated = pl.when(pl.col("session") >= split_on).then(pl.col("volume") * 4)
+            inputs["bars_instruments"] = inputs["bars_instruments"].with_columns(
+                volume=restated.otherwise("volume")
+            )
+        told.append(events_of(inputs, run(inputs, settings()))[0][1])
+    assert told[1]["adv_shares_20d"] == pytest.approx(4 * told[0]["adv_shares_20d"])
+    assert told[1]["participation"] == pytest.approx(told[0]["participation"])
+
+
+def test_events_of_a_range_are_those_of_its_days() -> None:
+    world = random_world(2)
+    inputs, tables = world.frames(), run(world, settings())
+    assert tables["fills"].height
+    days = [event for day in SESSIONS for event in events_of(inputs, tables, [day])]
+    assert days == events_of(inputs, tables)
+    assert any(event["adv_shares_20d"] for _, event in days)
 
 
 def test_a_fill_of_an_unknown_sleeve_is_told_as_such() -> None:

@@ -16,6 +16,7 @@ from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.contracts.regime import REGIME
+from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.regimes.e1 import regime
 from quant_platform.settings import load_settings
 from quant_platform.settings.execution import RiskSettings
@@ -230,6 +231,7 @@ def test_a_benchmark_that_says_nothing_closes_the_evening() -> None:
     shipped = load_settings(REPOSITORY, environ={}).regimes
     assert shipped is not None
     silent = {
+        "securities": SECURITIES.empty().lazy(),
         "benchmark": BARS.empty().lazy(),
         "actions": ACTIONS.empty().lazy(),
         "breadth": FEATURES_TREND.empty().lazy(),
@@ -237,6 +239,7 @@ def test_a_benchmark_that_says_nothing_closes_the_evening() -> None:
     }
     rows = REGIME.validate("market/regime", regime(silent, shipped, span(SESSIONS)))
     assert rows["risk_multiplier"].null_count() == len(SESSIONS)
+    assert rows["lacking"].str.contains("etfs-0000 is not in etfs/securities").all()
     world = growing_world(fresh=steady(NYSE))
     ready = run(world.frames() | {"regime": rows}, settings())["execution_ready"]
     trading = ready.filter(pl.col("orders") > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -306,8 +307,9 @@ def test_the_windows_reach_what_the_volatility_needs() -> None:
     session = SESSIONS[8]
     wanted = span([session])
     window = trade_windows(settings(), CALENDARS)["returns_crypto"]
-    assert window.lookback == 5
-    oldest = wanted.loaded(window)[0]
+    # Volumes are restated over more sessions than the volatility sees.
+    assert window.lookback == 20
+    oldest = wanted.loaded(replace(window, lookback=settings().risk.volatility_lookback))[0]
     made = run(inputs, settings(), SESSIONS)
 
     def volatility(changed: date) -> float:

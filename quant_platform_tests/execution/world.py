@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from quant_platform.execution.readiness import readiness
 from quant_platform.execution.simulation import trade_sessions, trade_windows
 from quant_platform.execution.tables import KINDS
 from quant_platform.lakehouse.contracts import contract_of
+from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.meta import META_TARGET_PORTFOLIO
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
@@ -139,6 +140,7 @@ class World:
             # Another profile is there as well, and must not matter.
             for profile, share in (("equal_weight", 1.0), ("hrp", 0.5))
         ]
+        found |= {f"bars_{sleeve}": self._bars(rows) for sleeve, rows in self.returns.items()}
         found["target_portfolio"] = frame_of(META_TARGET_PORTFOLIO, wishes)
         regimes = [
             {
@@ -148,13 +150,35 @@ class World:
                 "confirmed": True,
                 "streak": 0,
                 "risk_multiplier": multiplier,
-                "entry_multiplier": 1.0,
+                "lacking": "this world has no benchmark",
             }
             for session, lowest in self.throttle.items()
             for benchmark, multiplier in (("X:ONE", lowest), ("X:TWO", 1.0))
         ]
         found["regime"] = frame_of(REGIME, regimes)
         return found
+
+    def _bars(self, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+        """Bars of the rows: their marks, and volumes that grow by a unit a day."""
+        bars = [
+            {
+                "knowledge_session": row["session"],
+                "security_id": row["security_id"],
+                "session": row["session"],
+                "known_at": datetime.combine(row["session"], time(21), UTC),
+                "known_at_basis": "observed",
+                "symbol": row["symbol"],
+                **dict.fromkeys(("open", "high", "low", "close"), row["mark"] or 1.0),
+                "volume": volume_on(row["session"]),
+            }
+            for row in rows
+        ]
+        return BARS.validate("x/bars", frame_of(BARS, bars))
+
+
+def volume_on(day: date) -> float:
+    """Units that every security trades on a day."""
+    return 3000.0 + (day - HISTORY).days
 
 
 def frame_of(contract: Any, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:

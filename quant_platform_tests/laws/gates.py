@@ -178,6 +178,34 @@ FAULTS = (
     ),
 )
 
+
+@dataclass(frozen=True)
+class Unevidenced:
+    """Settings that leave a table without evidence, and the rule that must say so.
+
+    Parameters
+    ----------
+    name
+        What is set.
+    settings
+        The settings.
+    fires
+        Table and rule.
+    """
+
+    name: str
+    settings: Mapping[str, str]
+    fires: tuple[str, str]
+
+
+UNEVIDENCED = (
+    Unevidenced(
+        "a benchmark that nobody publishes",
+        {"regimes__benchmark__security_id": "nobody-0000"},
+        ("market/regime", "inputs_known"),
+    ),
+)
+
 HONEST = Recipe(
     {
         "platform__history_start": START.isoformat(),
@@ -196,8 +224,9 @@ def require_scenarios(
     contracts: Iterable[Contract],
     scenarios: Sequence[Scenario] = SCENARIOS,
     faults: Sequence[Fault] = FAULTS,
+    unevidenced: Sequence[Unevidenced] = UNEVIDENCED,
 ) -> None:
-    """Require a scenario or a fault for every rule of every contract.
+    """Require a scenario, a fault or unfitting settings for every rule of every contract.
 
     Parameters
     ----------
@@ -207,9 +236,12 @@ def require_scenarios(
         What is known to make rules fire.
     faults
         Mistakes that are known to make others fire.
+    unevidenced
+        Settings that are known to make others fire.
     """
     covered = {gate for scenario in scenarios for gate in scenario.fires}
-    covered |= {(contract_of(fault.fires[0]).kind, fault.fires[1]) for fault in faults}
+    for case in (*faults, *unevidenced):
+        covered.add((contract_of(case.fires[0]).kind, case.fires[1]))
     for contract in contracts:
         for rule in contract.rules:
             if (contract.kind, rule.name) not in covered:
@@ -311,6 +343,27 @@ def check_fault(workshop: Workshop, fault: Fault, day: date) -> None:
     if fired[:1] != [last]:
         when = f"first on {fired[0]}" if fired else "never"
         raise LawBroken(LAW, table, last, f"rule '{rule}' fired {when} although {fault.name}")
+
+
+def check_unevidenced(workshop: Workshop, case: Unevidenced) -> None:
+    """Require a rule to fire on the last session under the settings, and not without them.
+
+    Parameters
+    ----------
+    workshop
+        A workshop with a filled lake.
+    case
+        The settings and the rule.
+    """
+    table, rule = case.fires
+    last = max(workshop.lake.sessions(table))
+    recipe = replace(workshop.recipe, changes={**workshop.recipe.changes, **case.settings})
+    for judged, expected in ((workshop, True), (workshop.under(recipe), False)):
+        (made,) = judged.computed(judged.call(table), [last])
+        (passed,) = (o["passed"] for o in made.judgements[last].outcomes if o["rule"] == rule)
+        if passed is not expected:
+            found = f"rule '{rule}' {'passed' if passed else 'fired'}: {case.name}"
+            raise LawBroken(LAW, table, last, found)
 
 
 def fired_sessions(workshop: Workshop, table: str, rule: str) -> list[date]:

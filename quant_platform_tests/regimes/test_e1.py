@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from quant_platform.lakehouse.contracts import contract_of
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.contracts.regime import REGIME
+from quant_platform.lakehouse.contracts.securities import SECURITIES
+from quant_platform.lakehouse.rules import judge
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.returns import session_returns
 from quant_platform.regimes.e1 import E1Inputs, e1_label, regime, regime_windows
@@ -40,6 +42,28 @@ Market = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 SESSIONS = CALENDAR.between(date(2022, 6, 1), date(2024, 6, 28))
 INDEX = SETTINGS.benchmark.security_id
 RULES = E1Settings()
+DESCRIBED = pl.DataFrame(
+    [
+        {
+            "knowledge_session": SESSIONS[at],
+            "security_id": name,
+            "known_at": datetime.combine(SESSIONS[at], time(20), UTC),
+            "known_at_basis": "observed",
+            "symbol": symbol,
+            "name": name,
+            "exchange": "AMEX",
+            "asset_class": "etf",
+            "listed_on": SESSIONS[0],
+        }
+        for at, name, symbol in (
+            (0, INDEX, "AMEX:OLD"),
+            (0, "a", "AMEX:A"),
+            (300, INDEX, "AMEX:NEW"),
+        )
+    ],
+    schema=SECURITIES.empty().schema,
+)
+"""The index is given another symbol on the way."""
 CALM = {"volatility": 0.10, "drawdown": -0.02, "trend": 0.05, "breadth": 0.7}
 
 
@@ -91,13 +115,7 @@ def test_the_shipped_file_says_what_the_models_say() -> None:
     """Rules, throttles and smoothing are E1's own; each is written out in the file."""
     bare = RegimeSettings(benchmark=SETTINGS.benchmark, breadth_sleeve=SETTINGS.breadth_sleeve)
     assert bare == SETTINGS
-    left = {label: (t.risk, t.entry) for label, t in SETTINGS.throttle.items()}
-    assert left == {
-        "RISK_ON": (1.0, 1.0),
-        "NEUTRAL": (0.6, 0.7),
-        "RISK_OFF": (0.2, 0.3),
-        "STRESSED": (0.0, 0.0),
-    }
+    assert SETTINGS.throttle == {"RISK_ON": 1.0, "NEUTRAL": 0.6, "RISK_OFF": 0.2, "STRESSED": 0.0}
 
 
 # -- the chain -------------------------------------------------------------------------------------
@@ -117,6 +135,7 @@ def run(
     """Compute sessions in one run, or in several that begin at the cuts, as the windows say."""
     windows = regime_windows(chosen)
     tables = dict(zip(("benchmark", "actions", "breadth"), market, strict=True))
+    tables["securities"] = DESCRIBED
     made = REGIME.empty()
     for begin, end in pairwise([0, *sorted(cuts), len(days)]):
         wanted = SessionRange(CALENDAR, tuple(days[begin:end]), SESSIONS[0])
@@ -188,9 +207,8 @@ def test_every_label_is_reached_through_the_chain() -> None:
     firsts = [order.index(label) for label in ("NEUTRAL", "RISK_ON", "RISK_OFF", "STRESSED")]
     assert firsts == sorted(firsts)
     for row in PLAIN.iter_rows(named=True):
-        throttle = SETTINGS.throttle[row["e1_label"]]
-        said = (throttle.risk, throttle.entry) if speaks(row) else (None, None)
-        assert (row["risk_multiplier"], row["entry_multiplier"]) == said
+        said = SETTINGS.throttle[row["e1_label"]] if speaks(row) else None
+        assert row["risk_multiplier"] == said
     # Twenty returns are twenty-one closes, of which one may be missing.
     assert [speaks(row) for row in PLAIN.iter_rows(named=True)].index(True) == 20
 
@@ -220,6 +238,53 @@ def test_every_input_is_that_of_its_definition(at: int) -> None:
         else:
             assert row[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
     assert (row["e1_raw"] is None) == (at < 199)
+
+
+def test_what_is_lacking_is_told() -> None:
+    days = SESSIONS[: len(CRASH)]
+    bars, actions, features = PLANTED
+    ended = run((bars.filter(pl.col("session") <= days[250]), actions, features), days)
+    nobody = run((bars.clear(), actions, features), days)
+    other = SETTINGS.model_copy(
+        update={"benchmark": SETTINGS.benchmark.model_copy(update={"security_id": "nobody"})}
+    )
+    unknown = run(PLANTED, days, chosen=other)
+    told = "no volatility_20, drawdown_63, trend: benchmark"
+    assert PLAIN["lacking"][10] == (
+        f"{told} {INDEX} has too few bars up to {days[10]}; "
+        "no breadth: nothing of instruments has a 200-session mean"
+    )
+    assert PLAIN["lacking"][199:].null_count() == len(CRASH) - 199
+    assert (
+        ended["lacking"][252]
+        == f"no volatility_20: benchmark {INDEX} has no bars after {days[250]}"
+    )
+    assert nobody["lacking"][300] == f"{told} {INDEX} has no bars up to {days[300]}"
+    assert unknown["lacking"][300] == f"{told} nobody is not in etfs/securities on {days[300]}"
+    assert unknown["symbol"].null_count() == unknown["risk_multiplier"].null_count() == len(days)
+
+
+def test_the_symbol_is_that_of_the_session_and_does_not_break_the_label() -> None:
+    symbols = PLAIN["symbol"].to_list()
+    assert symbols == ["AMEX:OLD"] * 300 + ["AMEX:NEW"] * (len(CRASH) - 300)
+    assert PLAIN["benchmark"].unique().to_list() == [INDEX]
+    assert PLAIN["confirmed"][299:].all()
+
+
+def test_a_session_whose_inputs_are_lacking_is_a_warning() -> None:
+    told = judge(REGIME.rules, PLAIN, SESSIONS[: len(CRASH)], partition="session")
+    (rule,) = told["rule"].unique()
+    assert (rule, told["severity"].unique().to_list()) == ("inputs_known", ["warning"])
+    by_hand = PLAIN.select(
+        pl.mean_horizontal(
+            pl.col(name).is_not_null()
+            for name in ("volatility_20", "drawdown_63", "trend", "breadth")
+        )
+    ).to_series()
+    assert told["value"].to_list() == by_hand.to_list()
+    assert told["passed"].to_list() == (by_hand == 1).to_list()
+    assert not told["passed"][198]
+    assert told["passed"][199]
 
 
 def test_before_the_first_confirmation_it_is_neutral_and_says_so() -> None:
@@ -420,6 +485,7 @@ def test_each_window_reaches_what_its_longest_input_needs() -> None:
         assert (made["trend"][-1] != PLAIN["trend"][300]) == changed
     assert len(at.loaded(windows["regime"])) == SETTINGS.smoothing.improve_after - 1
     assert {name: window.table for name, window in windows.items()} == {
+        "securities": "etfs/securities",
         "benchmark": "etfs/bars",
         "actions": "etfs/actions",
         "breadth": "instruments/features_trend",
@@ -439,14 +505,14 @@ def test_the_shipped_benchmark_and_breadth_sleeve_are_those_of_the_embedded_mark
         for kind, rows in market(sleeve).items()
     }
     bars = tables[windows["benchmark"].table]
-    own = bars.filter(pl.col("security_id") == INDEX)
-    assert own["symbol"].unique().to_list() == [SETTINGS.benchmark.symbol]
+    (symbol,) = bars.filter(pl.col("security_id") == INDEX)["symbol"].unique()
     wanted = span(NYSE, HISTORY, LAST)
     frames = {
-        name: tables[windows[name].table].lazy() for name in ("benchmark", "actions", "breadth")
+        name: tables[window.table].lazy() for name, window in windows.items() if name != "regime"
     } | {"regime": REGIME.empty().lazy()}
     made = REGIME.validate("market/regime", regime(frames, SETTINGS, wanted))
     assert made["session"].to_list() == list(wanted.sessions)
+    assert made["symbol"].unique().to_list() == [symbol]
     # 200 closes; a session whose bars all came late has no breadth.
     later = made.slice(199)
     assert later["e1_raw"].null_count() <= 2

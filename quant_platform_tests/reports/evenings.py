@@ -25,6 +25,7 @@ from quant_platform.portfolio.meta_holding import (
 from quant_platform.portfolio.meta_returns import meta_returns
 from quant_platform.portfolio.meta_weights import meta_weights, meta_weights_windows
 from quant_platform.reports.figures import daily_figures
+from quant_platform.reports.gates import GatesScope, gate_counts
 from quant_platform.reports.scope import AccountScope, DailyScope, daily_windows
 from quant_platform.settings.portfolio import MetaSettings
 from quant_platform_tests.execution.world import (
@@ -110,6 +111,10 @@ def tables_of(world: World | None = None, **changes: Any) -> Tables:
     made = run(market, settings(**changes))
     made |= {name: market.frames()[name] for name in ("target_portfolio", "regime")}
     made |= {f"returns_{name}": table for name, table in sleeves.items()}
+    audits = {
+        f"execution_{name}": made[name].lazy() for name in ("risk_controls", "execution_ready")
+    }
+    made["gates"] = gate_counts(audits, GatesScope(sleeves={}, account=True), span(SESSIONS))
     return made | meta_tables(sleeves)
 
 

@@ -262,7 +262,8 @@ def test_before_the_account_opens_its_sections_say_when() -> None:
 
 def test_a_project_of_sleeves_alone_has_windows_on_them_alone() -> None:
     assert {window.table for window in daily_windows(BARE).values()} == {
-        f"{name}/profile_returns" for name in CALENDARS
+        "reports/gates",
+        *(f"{name}/profile_returns" for name in CALENDARS),
     }
     made = report(inputs(), BARE, [LAST])
     notes = made.filter(pl.col("value").is_null())["note"].unique().to_list()

@@ -178,6 +178,7 @@ def test_markdown_has_every_section_and_tables_of_even_width() -> None:
         "Fills",
         "Slippage",
         "Gates",
+        "Fire rates",
         "Regime",
     ]
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
@@ -196,3 +197,30 @@ def test_a_long_table_shows_its_first_rows_and_the_rest_on_demand() -> None:
     assert "2 more" in found.text
     assert "details" not in outline(table.html()).seen
     assert outline(table.html(3)).seen.count("tr") == 7
+
+
+def test_the_page_lists_all_rates_and_warns_of_those_that_tell_nothing() -> None:
+    quiet = page_of(inputs())
+    rated = inputs()["gates"].filter(session=LAST).select("table", "gate").unique().rows()
+    assert len(rated) == 13
+    for table, gate in rated:
+        assert f"{table}: {gate}" in quiet
+    assert "Gates that tell nothing apart" in quiet
+    assert "fired in none of" not in quiet
+    days = YEAR[-126:]
+    idle = pl.DataFrame(
+        [(day, "etfs/scan_x", "RSI less", "choice", 1, 0) for day in days],
+        schema=inputs()["gates"].schema,
+        orient="row",
+    )
+    loud = page_of(inputs() | {"gates": idle})
+    assert f"fired in none of 126 cases since {days[0]}" in loud
+    checks = pl.DataFrame(
+        {
+            **{"table": ["x/bars"], "gate": ["row_count"], "asked": [252], "fired": [252]},
+            **{"since": [days[0]], "warned": [True], "warning": ["fired in each of 252 cases"]},
+        }
+    )
+    text = daily_markdown(report(inputs(), sessions=(LAST,)), LAST, checks=checks)
+    assert "x/bars: row\\_count" in text
+    assert "fired in each of 252 cases" in text

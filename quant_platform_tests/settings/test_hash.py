@@ -110,7 +110,7 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
         ("metas.meta.train", 61),
         ("execution.cash", 100_001.0),
         ("execution.gates.max_orders", 499),
-        ("regimes.throttle.STRESSED.risk", 0.1),
+        ("regimes.throttle.STRESSED", 0.1),
     ],
 )
 def test_what_can_change_a_result_is_inside(project: Path, key: str, value: object) -> None:

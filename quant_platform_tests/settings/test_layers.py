@@ -190,7 +190,7 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
             "QUANT_METAS__META__BOUNDS__UPPER": "0.6",
             "QUANT_EXECUTION__GATES__KILL_SWITCH": "2024-01-05",
             "QUANT_EXECUTION__SLEEVES__ETFS__LOT": "100.0",
-            "QUANT_REGIMES__THROTTLE__RISK_ON__ENTRY": "0.9",
+            "QUANT_REGIMES__THROTTLE__RISK_ON": "0.9",
             "QUANT_PROJECT": "ignored because the root is given",
             "QUANTUM__PLATFORM": "not ours",
         },
@@ -214,8 +214,8 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
     assert settings.execution.sleeves["etfs"].lot == 100.0
     assert settings.execution.terms("etfs", "XNYS").half_spread_bps == 3.0
     assert settings.regimes is not None
-    assert settings.regimes.throttle["RISK_ON"].entry == 0.9
-    assert settings.regimes.throttle["RISK_ON"].risk == 1.0
+    assert settings.regimes.throttle["RISK_ON"] == 0.9
+    assert settings.regimes.throttle["NEUTRAL"] == 0.6
     assert settings.origins["scanners.us_trend.limit"] == (
         "environment QUANT_SCANNERS__US_TREND__LIMIT"
     )

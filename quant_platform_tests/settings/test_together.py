@@ -114,6 +114,24 @@ CLASHES = {
         "breadth_sleeve: stocks",
         ["breadth_sleeve: there is no sleeve 'stocks'", "crypto or etfs or instruments"],
     ),
+    "a benchmark that trades around the clock": (
+        REGIMES,
+        "  sleeve: etfs",
+        "  sleeve: crypto",
+        "  sleeve: crypto",
+        [
+            "benchmark.sleeve: sleeve crypto trades on 24/7, and the regime counts",
+            "sessions of XNYS",
+            "expected etfs or instruments",
+        ],
+    ),
+    "breadth of a sleeve that trades around the clock": (
+        REGIMES,
+        "breadth_sleeve: instruments",
+        "breadth_sleeve: crypto",
+        "breadth_sleeve: crypto",
+        ["breadth_sleeve: sleeve crypto trades on 24/7"],
+    ),
     "a scanner that calls itself otherwise": (
         "scanners/stock/us_trend.yaml",
         "limit: 25",
@@ -290,7 +308,7 @@ FILE_REFUSALS = {
     (ACCOUNT, "gates: {kill_switch: off}\n"): (1, ["gates.kill_switch", "date"]),
     (ACCOUNT, ""): (1, ["the file is empty"]),
     (REGIMES, "breadth_sleeve: etfs\n"): (1, ["benchmark is missing"]),
-    (REGIMES, "throttle:\n  CALM: {risk: 1.0, entry: 1.0}\n"): (1, ["benchmark is missing"]),
+    (REGIMES, "throttle:\n  CALM: 1.0\n"): (1, ["benchmark is missing"]),
 }
 
 
@@ -306,6 +324,6 @@ def test_one_file_that_is_wrong(file: str, text: str, project: Path, refusal: Re
 
 def test_a_label_that_there_is_not(project: Path, refusal: Refusal) -> None:
     path = project / "assets_config" / REGIMES
-    path.write_text(path.read_text().replace("  NEUTRAL: {", "  NEUTRL: {"))
+    path.write_text(path.read_text().replace("  NEUTRAL: ", "  NEUTRL: "))
     sentence = refusal()
     assert "unknown key 'NEUTRL' in throttle; expected NEUTRAL" in sentence

@@ -30,6 +30,7 @@ from quant_platform.lakehouse.contracts.execution import (
 )
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
+from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.contracts.holdings import HOLDINGS
 from quant_platform.lakehouse.contracts.meta import (
     META_HOLDINGS,
@@ -83,6 +84,7 @@ _ALL = (
     POSITIONS,
     RECONCILIATION,
     # reports
+    GATES,
     DAILY,
 )
 CONTRACTS = {contract.kind: contract for contract in _ALL}

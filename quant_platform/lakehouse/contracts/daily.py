@@ -17,6 +17,7 @@ SECTIONS = (
     "fills",
     "slippage",
     "gates",
+    "fire_rates",
     "regime",
 )
 """Sections of the report, in the order in which they are read."""

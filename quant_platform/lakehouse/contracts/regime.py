@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataframely as dy
+import polars as pl
 
 from quant_platform.lakehouse.contracts.contract import Contract
+from quant_platform.lakehouse.rules import share_known
 
+INPUTS = ["volatility_20", "drawdown_63", "trend", "breadth"]
+"""What model E1 judges a session by."""
 _LABELS = ["RISK_ON", "NEUTRAL", "RISK_OFF", "STRESSED"]
 
 
@@ -13,7 +17,15 @@ class Regime(dy.Schema):
     """Regime of one benchmark at one session's cutoff (model E1)."""
 
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
-    benchmark = dy.String(primary_key=True, min_length=3, description="Symbol of the benchmark.")
+    benchmark = dy.String(
+        primary_key=True, min_length=1, description="Stable security key of the benchmark."
+    )
+    symbol = dy.String(
+        nullable=True,
+        min_length=3,
+        description="EXCHANGE:TICKER of the benchmark as of the session; null if nobody had "
+        "described it by then.",
+    )
     volatility_20 = dy.Float64(
         nullable=True,
         min=0,
@@ -53,12 +65,14 @@ class Regime(dy.Schema):
         max=1,
         description="Throttle of gross exposure, fraction; null where the benchmark says nothing.",
     )
-    entry_multiplier = dy.Float64(
-        nullable=True,
-        min=0,
-        max=1,
-        description="Throttle of new positions, fraction; null where the benchmark says nothing.",
+    lacking = dy.String(
+        nullable=True, description="Which inputs are lacking, and why; null if none is."
     )
+
+    @dy.rule()
+    def what_is_lacking_is_told(cls) -> pl.Expr:  # noqa: N805 - dataframely hands over the class
+        """Give a reason where an input has no value, and only there."""
+        return pl.any_horizontal(pl.col(INPUTS).is_null()) == pl.col("lacking").is_not_null()
 
 
 REGIME = Contract(
@@ -66,4 +80,5 @@ REGIME = Contract(
     schema=Regime,
     version=1,
     grain="one benchmark at one session's cutoff",
+    rules=(share_known(INPUTS, "inputs"),),
 )

@@ -28,7 +28,8 @@ class Returns(dy.Schema):
         nullable=True,
         min_exclusive=0,
         description="Price, at which an order of the evening before fills: the official open, or "
-        "the mean of open, high, low and close where there is no auction. Null: no trade today.",
+        "the mean of open, high, low and close where there is no auction (a proxy: the open of a "
+        "UTC day is before the cutoff that decided). Null: no trade today.",
     )
     before = dy.Float64(
         min=-1,

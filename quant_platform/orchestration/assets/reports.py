@@ -1,4 +1,4 @@
-"""``reports/daily``: the evening's figures, its page, and the same in the UI."""
+"""``reports/gates`` and ``reports/daily``: what fired, the evening's figures, its page."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.files import write_atomic
+from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.orchestration.assets.context import PortfolioContext
 from quant_platform.orchestration.stage import Stage, Stored
 from quant_platform.reports.figures import daily_figures
+from quant_platform.reports.fire_rates import check_rates
+from quant_platform.reports.gates import GatesScope, gate_counts, gates_windows
 from quant_platform.reports.markdown import daily_markdown
 from quant_platform.reports.page import daily_page, return_charts
 from quant_platform.reports.scope import DailyScope, daily_windows
 
 DAILY = "reports/daily"
+GATES = "reports/gates"
 
 
 def daily_page_path(lake_root: Path, session: str) -> Path:
@@ -28,17 +33,28 @@ def daily_page_path(lake_root: Path, session: str) -> Path:
 
 
 def report_stages(portfolio: PortfolioContext) -> list[Stage]:
-    """Stage of the daily report."""
+    """Stages of the counts of gates, and of the daily report that looks back on them."""
     scope = DailyScope.of(portfolio.settings, portfolio.calendar.code)
+    counted = GatesScope.of(portfolio.settings, portfolio.calendar.code)
     return [
+        portfolio.stage(
+            GATES,
+            function=gate_counts,
+            settings=counted,
+            modules=(gate_counts.__module__,),
+            description="How often each veto, filter, cap and gate was asked on a session, and how "
+            "often it fired.",
+            group="reports",
+            windows=gates_windows(counted),
+        ),
         portfolio.stage(
             DAILY,
             function=partial(daily_figures, calendars=portfolio.calendars),
             settings=scope,
             modules=(daily_figures.__module__,),
             description="Figures of the evening: the account, each profile, meta weights, targets "
-            "of tonight, orders, fills, slippage, gates, regime. Its page is one HTML file for "
-            "the last session of each run.",
+            "of tonight, orders, fills, slippage, gates and how often they fire, regime. Its page "
+            "is one HTML file for the last session of each run.",
             group="reports",
             windows=daily_windows(scope),
             shown=partial(
@@ -47,8 +63,22 @@ def report_stages(portfolio: PortfolioContext) -> list[Stage]:
                 calendars=portfolio.calendars,
                 lake_root=portfolio.settings.lake_root,
             ),
-        )
+        ),
     ]
+
+
+def evening_checks(lake: Lake, tonight: SessionRange) -> pl.DataFrame:
+    """Say how often the rules of all tables failed over the year up to a session.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    tonight
+        Range of the one session.
+    """
+    judged = [table for table in lake.tables() if lake.layout(table).contract.rules]
+    return check_rates({table: lake.checks(table) for table in judged}, tonight)
 
 
 def _page(
@@ -68,7 +98,8 @@ def _page(
         tuple(day for day in wanted.sessions if day <= last),
         wanted.history_start,
     )
-    page = daily_page(stored.frames, figures, scope, shown, calendars)
+    checks = evening_checks(Lake.open(lake_root), shown.at_last)
+    page = daily_page(stored.frames, figures, scope, shown, calendars, checks=checks)
     path = daily_page_path(lake_root, shown.last.isoformat())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, page.encode())
@@ -76,5 +107,5 @@ def _page(
     charts = return_charts(stored.frames, scope, shown, calendars, branches=metas, standalone=True)
     return {
         "page": dg.MetadataValue.path(str(path)),
-        "report": dg.MetadataValue.md(daily_markdown(figures, shown.last, charts)),
+        "report": dg.MetadataValue.md(daily_markdown(figures, shown.last, charts, checks=checks)),
     }

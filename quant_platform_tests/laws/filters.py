@@ -1,0 +1,92 @@
+"""Law 4 on scanners: each of their gates fires on what it is about, and on nothing else.
+
+The gates are those that a scanner of the graph lists itself (``scan_gates``). A rule compares a
+column with a number: that number is put in the middle of what the screener holds, and the rule
+must then fire on every row that lies beyond, and pass every other. The limit is put at one, and the
+first symbol is excluded. The screener's rows are those of a filled lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from quant_platform.orchestration.stage import Stage
+from quant_platform.scanners.engine import EXCLUDED, LIMIT, scan_gates
+from quant_platform.settings.scanner import FilterSettings, ScannerSettings, rule_name
+from quant_platform_tests.laws.broken import LawBroken
+from quant_platform_tests.laws.planted import rows_of
+from quant_platform_tests.laws.workshop import Workshop
+
+LAW = "gates that fire"
+
+_KEY = ("session", "security_id")
+_SCANNED = 5
+"""Sessions over which a scanner is tried."""
+
+
+def check_scanner(workshop: Workshop, stage: Stage) -> None:
+    """Require that each gate of a scanner fires on what it is about, and on nothing else.
+
+    Parameters
+    ----------
+    workshop
+        A workshop with a filled lake.
+    stage
+        The scanner.
+    """
+    sessions = workshop.lake.sessions(stage.table)[-_SCANNED:]
+    wanted = stage.range_of(sessions)
+    frames = {name: workshop.io.read(window, wanted) for name, window in stage.windows.items()}
+    screener = frames["screener"].collect()
+    for gate in scan_gates(stage.settings):
+        alone, expected = _only(gate.name, stage, screener)
+        made = stage.function(frames, alone, wanted)
+        entries = rows_of(made, stage).select(*_KEY, entry="passes").explode("entry")
+        told = entries.unnest("entry").filter(rule=gate.name)
+        keys = told.filter(~pl.col("passed")).select(*_KEY).sort(*_KEY)
+        if not 0 < keys.height < told.height or not keys.equals(expected.select(*_KEY).sort(*_KEY)):
+            found = f"gate '{gate.name}' fired on {keys.height} of {told.height} rows"
+            raise LawBroken(LAW, stage.table, None, f"{found}, expected {expected.height} of them")
+
+
+def _only(gate: str, stage: Stage, screener: pl.DataFrame) -> tuple[ScannerSettings, pl.DataFrame]:
+    """Return the scanner with one gate that divides what it looks at, and the rows beyond it."""
+    scanner: ScannerSettings = stage.settings
+    everything = FilterSettings(left="close", operation="greater", right=0.0)
+    bare = scanner.model_copy(update={"filters": (everything,), "exclude_symbols": ()})
+    if gate == EXCLUDED:
+        symbol = str(screener["symbol"].min())
+        return bare.model_copy(update={"exclude_symbols": (symbol,)}), screener.filter(
+            symbol=symbol
+        )
+    if gate == LIMIT:
+        column = scanner.final_sort_by
+        best = pl.col(column).cast(pl.Float64)
+        order = best if scanner.final_sort_order == "asc" else -best
+        ranked = screener.with_columns(order=order).sort(
+            "session", "order", "security_id", nulls_last=True
+        )
+        beyond = ranked.filter(pl.int_range(pl.len()).over("session") > 0)
+        return bare.model_copy(update={"limit": 1}), beyond
+    for rule in scanner.filters:
+        for comparison, _ in rule.comparisons:
+            if rule_name(rule.left, comparison) == gate:
+                middle = float(screener[rule.left].cast(pl.Float64).median())  # type: ignore[arg-type]
+                divided = FilterSettings(left=rule.left, operation=comparison, right=middle)
+                passes = BEYOND[comparison](pl.col(rule.left).cast(pl.Float64), middle)
+                failing = screener.filter(~passes.fill_null(False))
+                return bare.model_copy(update={"filters": (divided,)}), failing
+    found = f"nothing is known to make its gate '{gate}' fire; add it to filters.py"
+    raise LawBroken(LAW, stage.table, None, found)
+
+
+BEYOND: Mapping[str, Callable[[pl.Expr, float], pl.Expr]] = {
+    "greater": lambda value, middle: value > middle,
+    "egreater": lambda value, middle: value >= middle,
+    "less": lambda value, middle: value < middle,
+    "eless": lambda value, middle: value <= middle,
+    "equal": lambda value, middle: value == middle,
+}
+"""What passes each comparison, written again."""

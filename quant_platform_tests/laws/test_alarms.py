@@ -1,0 +1,96 @@
+"""Law 4 on vetoes, blocks, filters and the gates of an evening, through the filled chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quant_platform.execution import overlay
+from quant_platform.lakehouse.gates import Gate
+from quant_platform.scanners import engine
+from quant_platform_tests.laws import filters
+from quant_platform_tests.laws.alarms import (
+    ALARMS,
+    CONTROLS,
+    NAMED,
+    Alarm,
+    check_alarm,
+    require_alarms,
+)
+from quant_platform_tests.laws.broken import LawBroken
+from quant_platform_tests.laws.conftest import CHAIN
+from quant_platform_tests.laws.filters import check_scanner
+from quant_platform_tests.laws.gates import UNEVIDENCED, Unevidenced, check_unevidenced
+from quant_platform_tests.laws.workshop import Recipe, Workshop
+
+SCANNERS = [
+    stage.table for stage in Recipe(CHAIN).graph(Path()).stages if stage.contract.kind == "scan"
+]
+
+
+def test_every_gate_has_an_alarm() -> None:
+    require_alarms()
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=lambda alarm: alarm.name)
+def test_an_alarm_fires_its_gates(alarm: Alarm, chain: Workshop) -> None:
+    check_alarm(chain, alarm)
+
+
+@pytest.mark.parametrize("table", SCANNERS)
+def test_every_gate_of_a_scanner_fires(table: str, chain: Workshop) -> None:
+    check_scanner(chain, chain.stage(table))
+
+
+def test_an_excluded_symbol_is_a_gate(chain: Workshop) -> None:
+    stage = chain.stage(SCANNERS[0])
+    excluding = stage.settings.model_copy(update={"exclude_symbols": ("BINANCE:NOBODY",)})
+    check_scanner(chain, replace(stage, settings=excluding))
+
+
+@pytest.mark.parametrize("case", UNEVIDENCED, ids=lambda case: case.name)
+def test_a_rule_fires_where_settings_leave_it_no_evidence(
+    case: Unevidenced, filled: Workshop
+) -> None:
+    check_unevidenced(filled, case)
+
+
+def test_a_gate_without_an_alarm_is_caught() -> None:
+    more = {**NAMED, CONTROLS: (*overlay.BLOCKS, Gate("SECTOR_CAP", "choice"))}
+    with pytest.raises(LawBroken, match="no alarm makes its gate 'SECTOR_CAP' fire"):
+        require_alarms(more)
+
+
+def test_a_block_that_cannot_fire_is_caught(
+    chain: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inert = [
+        replace(block, breaks=lambda wanted, _: wanted.weight < -1)
+        if block.name == overlay.NAME_CAP
+        else block
+        for block in overlay.BLOCKS
+    ]
+    monkeypatch.setattr(overlay, "BLOCKS", tuple(inert))
+    (cap,) = [alarm for alarm in ALARMS if (CONTROLS, overlay.NAME_CAP) in alarm.fires]
+    with pytest.raises(LawBroken, match="gate 'NAME_CAP' fired 0 times"):
+        check_alarm(chain, cap)
+
+
+def test_a_filter_that_passes_everything_is_caught(
+    chain: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = dict.fromkeys(engine._COMPARE, lambda value, _: pl.lit(True) | value.is_null())
+    monkeypatch.setattr(engine, "_COMPARE", blind)
+    with pytest.raises(LawBroken, match="fired on 0 of"):
+        check_scanner(chain, chain.stage(SCANNERS[0]))
+
+
+def test_a_gate_of_a_scanner_that_nobody_knows_is_caught(
+    chain: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "scan_gates", lambda _: [Gate("sector", "choice")])
+    with pytest.raises(LawBroken, match="nothing is known to make its gate 'sector' fire"):
+        check_scanner(chain, chain.stage(SCANNERS[0]))
