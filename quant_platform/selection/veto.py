@@ -5,6 +5,8 @@ value is above the threshold, and when there is no value: a gate without evidenc
 
 - ``annual_volatility``: fraction per year, over the same sessions as the score.
 - ``delisted``: the value is 1 where the security left on the session itself.
+- ``no_bar``: the value is the age of the security's mark in calendar days. It is asked only of who
+  was selected before and is no candidate, because no scanner sees a security without a bar.
 - ``top_n``: the value is the rank. It is asked last, and only of those that nothing else stopped,
   for there is no rank without them.
 """
@@ -27,6 +29,15 @@ def vetoes(settings: SelectionSettings) -> list[pl.Expr]:
         _veto("annual_volatility", pl.col("annual_volatility"), settings.max_annual_volatility),
         _veto("delisted", pl.col("delisted").cast(pl.Float64), 0.0),
     ]
+
+
+def no_bar() -> pl.Expr:
+    """Return the question why who was selected is no candidate any more, as the same struct.
+
+    It reads ``session`` and ``mark_session`` of a security.
+    """
+    age = (pl.col("session") - pl.col("mark_session")).dt.total_days()
+    return _veto("no_bar", age.cast(pl.Float64), 0.0)
 
 
 def cut(settings: SelectionSettings) -> pl.Expr:
