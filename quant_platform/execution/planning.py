@@ -9,6 +9,13 @@
    buys and what the cash does not reach is the smallest.
 
 Names whose increase the overlay blocked are never bought, not even by the rounding of a weight.
+A change that is wanted and makes no order says why, in the order in which it is asked:
+
+``NO_PRICE``   the mark is zero: nobody knows how many units it takes
+``BUFFER``     it would be an order, and the cash buffer took it
+``LOT``        it is smaller than one lot
+``MIN_TRADE``  it is smaller than the minimum trade
+
 The identity of an order is ``session-portfolio-security_id-side-leg-slice-revision``; everything
 goes out as one leg in one slice, and nothing is revised here.
 """
@@ -30,6 +37,31 @@ from quant_platform.execution.records import PlannedOrder, submission_key
 from quant_platform.settings.execution import ExecutionSettings
 
 OrderType = Literal["opening_auction", "market"]
+
+
+NO_PRICE = "NO_PRICE"
+BUFFER = "BUFFER"
+LOT = "LOT"
+MIN_TRADE = "MIN_TRADE"
+
+# A change below this share of equity is the rounding of a weight, and nobody's wish.
+_ROUNDING = 1e-9
+
+
+class Planned(NamedTuple):
+    """What an evening plans.
+
+    Parameters
+    ----------
+    orders
+        Orders in the order of their submission.
+    unordered
+        Over all securities: the code of why a wanted change makes no order; None where it makes
+        one, where none is wanted, and where the overlay blocked it.
+    """
+
+    orders: list[PlannedOrder]
+    unordered: npt.NDArray[np.object_]
 
 
 class Wish(NamedTuple):
@@ -72,8 +104,8 @@ def plan(
     wish: Wish,
     securities: Sequence[str],
     settings: ExecutionSettings,
-) -> list[PlannedOrder]:
-    """Plan an evening's orders.
+) -> Planned:
+    """Plan an evening's orders, and say of which wishes there are none.
 
     Parameters
     ----------
@@ -95,15 +127,22 @@ def plan(
     priced = wish.mark > 0
     mark = np.where(priced, wish.mark, 1.0)
     leaving = (book.quantity > 0) & (weight == 0)
-    change = weight * equity / mark - book.quantity
-    units = np.where(leaving, book.quantity, whole_lots(np.abs(change), wish.lot))
+    least = settings.min_trade * equity
+
+    def trade(aim: Vector) -> tuple[Vector, Vector, Mask]:
+        """Return the change of units, the units of an order, and whether there is one."""
+        change = aim * equity / mark - book.quantity
+        units = np.where(leaving, book.quantity, whole_lots(np.abs(change), wish.lot))
+        large = leaving | (units * mark >= least)
+        allowed = (change < 0) | wish.may_buy
+        return change, units, priced & (units > 0) & large & allowed
+
+    change, units, ordered = trade(weight)
     notional = units * mark
-    large = leaving | (notional >= settings.min_trade * equity)
-    allowed = (change < 0) | wish.may_buy
-    chosen = np.flatnonzero(priced & (units > 0) & large & allowed)
+    chosen = np.flatnonzero(ordered)
     sides = {place: "sell" if change[place] < 0 else "buy" for place in chosen.tolist()}
     queue = sorted(sides, key=lambda p: submission_key(sides[p], float(notional[p]), securities[p]))
-    return [
+    orders = [
         PlannedOrder(
             session=session,
             order_id=order_id(session, settings.portfolio, securities[p], sides[p]),
@@ -121,6 +160,15 @@ def plan(
         )
         for number, p in enumerate(queue, start=1)
     ]
+    unbuffered, whole, would = trade(wish.weight)
+    wanted = np.abs(unbuffered) * mark > _ROUNDING * equity
+    wanted &= ~ordered & ((unbuffered < 0) | wish.may_buy)
+    unordered = np.full(len(wanted), None, dtype=object)
+    unordered[wanted] = MIN_TRADE
+    unordered[wanted & (whole == 0)] = LOT
+    unordered[wanted & would] = BUFFER
+    unordered[~priced & (wish.weight > 0) & wish.may_buy] = NO_PRICE
+    return Planned(orders, unordered)
 
 
 _REASONS: Mapping[tuple[str, bool], str] = {

@@ -243,17 +243,17 @@ class _Desk:
         rows.keep_account(session, account)
         rows.keep_book(session, book, securities)
         rows.keep_comparison(session, compared)
-        rows.keep_controls(session, target, requested, made)
-        rows.plan.extend(planned)
+        rows.keep_controls(session, target, requested, made, planned.unordered[places])
+        rows.plan.extend(planned.orders)
         evidence = Evidence(
             session=session,
             matched=compared.matched,
             equity=compared.ours[1],
             weights=made.weight.tolist(),
             blocked=made.blocked.tolist(),
-            orders=planned,
+            orders=planned.orders,
         )
-        return submit(planned, not closed_gates(evidence, settings), settings)
+        return submit(planned.orders, not closed_gates(evidence, settings), settings)
 
     def _wish(
         self,

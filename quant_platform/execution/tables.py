@@ -7,6 +7,7 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from quant_platform.execution.account import CASH, Account
@@ -136,7 +137,12 @@ class Tables:
         )
 
     def keep_controls(
-        self, session: date, target: Target, requested: Vector, made: Controls
+        self,
+        session: date,
+        target: Target,
+        requested: Vector,
+        made: Controls,
+        unordered: npt.NDArray[np.object_],
     ) -> None:
         """Add a session to ``risk_controls``."""
         self.risk_controls.add(
@@ -151,5 +157,6 @@ class Tables:
                 "regime_multiplier": made.regime_multiplier,
                 "exposure": made.exposure,
                 "blocked": made.blocked,
+                "unordered": unordered,
             },
         )

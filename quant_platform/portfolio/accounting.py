@@ -43,12 +43,15 @@ class Moves:
         Whether there is an execution price, and the asset stays.
     left
         Whether the asset left the market on this session.
+    rate
+        Cost of trading an amount of one.
     """
 
     before: Vector
     after: Vector
     tradable: Mask
     left: Mask
+    rate: Vector
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,6 @@ def keep_accounts(
     targets: Mapping[tuple[date, str], Target],
     books: Mapping[str, Mapping[str, float]],
     market: Market,
-    rate: float,
 ) -> Iterator[Account]:
     """Carry every book through the sessions of a range.
 
@@ -115,9 +117,7 @@ def keep_accounts(
     books
         Weights held at the cutoff before the range, by profile.
     market
-        What assets did; never asked for a later session.
-    rate
-        Cost of trading an amount of one.
+        What assets did and what trading them costs; never asked for a later session.
 
     Yields
     ------
@@ -133,7 +133,7 @@ def keep_accounts(
         for profile in profiles:
             target = targets.get((yesterday, profile)) if yesterday else None
             account = _account(
-                session, profile, held.get(profile, {}), target, yesterday, market=market, rate=rate
+                session, profile, held.get(profile, {}), target, yesterday, market=market
             )
             if account is None:
                 continue
@@ -165,7 +165,6 @@ def _account(
     yesterday: date | None,
     *,
     market: Market,
-    rate: float,
 ) -> Account | None:
     """Take one book through one session."""
     trades = executes(book, target, yesterday)
@@ -181,9 +180,11 @@ def _account(
     value = 1.0 + float(earned_before.sum())
     tradable = moves.tradable & ~moves.left
     position = held + earned_before
-    traded = _trades(position, aim, value, tradable, rate) if trades else np.zeros(len(assets))
+    traded = np.zeros(len(assets))
+    if trades:
+        traded = _trades(position, aim, value, tradable, moves.rate)
     position = position + traded
-    cost = rate * np.abs(traded)
+    cost = moves.rate * np.abs(traded)
     earned_after = position * moves.after
     position = np.where(moves.left, 0.0, position + earned_after)
     value += float(earned_after.sum()) - float(cost.sum())
@@ -195,7 +196,7 @@ def _account(
     )
 
 
-def _trades(position: Vector, aim: Vector, value: float, tradable: Mask, rate: float) -> Vector:
+def _trades(position: Vector, aim: Vector, value: float, tradable: Mask, rate: Vector) -> Vector:
     """Trades at the execution prices that bring the book to its target weights, costs paid."""
     fixed = float(position[~tradable].sum())
     remaining = value
@@ -206,7 +207,7 @@ def _trades(position: Vector, aim: Vector, value: float, tradable: Mask, rate: f
         if total > room:
             amounts *= room / total
         traded = np.where(tradable, amounts - position, 0.0)
-        left = value - rate * float(np.abs(traded).sum())
+        left = value - float((rate * np.abs(traded)).sum())
         if left == remaining:
             break
         remaining = left

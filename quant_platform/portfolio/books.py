@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from quant_platform.lakehouse.contracts.contract import Contract
+from quant_platform.lakehouse.contracts.meta import DECIDED, HELD
 from quant_platform.lakehouse.contracts.profile_returns import PROFILE_RETURNS
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.portfolio.accounting import Account, Target, Vector, executes
@@ -67,6 +68,51 @@ def books_before(
         profile: dict(zip(names[own], weight[own], strict=True))
         for (profile,), own in runs(rows, "profile")
     }
+
+
+def standing(
+    weights: pl.LazyFrame,
+    holdings: pl.LazyFrame,
+    asset: str,
+    targets: Mapping[tuple[date, str], Target],
+) -> pl.DataFrame:
+    """Return what each book aims at after each session's cutoff, and what that stands on.
+
+    A book that executes its target on the next session aims at it. Any other lets its holdings
+    drift, and aims at what it holds; whoever follows it with another account holds the same.
+
+    Parameters
+    ----------
+    weights, holdings
+        Targets and holdings of some sessions.
+    asset
+        Column that names the asset.
+    targets
+        The targets, by the session at whose cutoff they are known, and by profile.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``session``, ``profile``, the asset, ``weight``, ``basis``: one of ``DECIDED``, ``HELD``.
+    """
+    columns = ("session", "profile", asset, "weight")
+    kept = holdings.filter(pl.col("weight") > 0).select(columns).sort(columns[:3]).collect()
+    names = kept[asset].to_list()
+    books = {key: names[own] for key, own in runs(kept, "session", "profile")}
+    trading = [
+        (session, profile)
+        for session, profile in {*targets, *books}
+        if executes(books.get((session, profile), ()), targets.get((session, profile)), session)
+    ]
+    schema = {"session": pl.Date, "profile": pl.String}
+    due = pl.DataFrame(trading, schema=schema, orient="row")
+    asked = weights.select(columns).collect()
+    return pl.concat(
+        [
+            asked.join(due, on=list(schema), how="semi").with_columns(basis=pl.lit(DECIDED)),
+            kept.join(due, on=list(schema), how="anti").with_columns(basis=pl.lit(HELD)),
+        ]
+    ).sort(columns[:3])
 
 
 def account_rows(accounts: Iterable[Account], asset: str, contract: Contract) -> pl.DataFrame:

@@ -2,8 +2,12 @@
 
 1. On a grid session the names are those that the selection selected, less those that left the
    market on that very session. Without any, the old targets end and there are no rows: all cash.
+   Where the selection could decide nothing because not one bar of the session was known, nothing
+   is decided here either: the last targets are held, ``decided_on`` unchanged so that nothing
+   trades, and ``actual`` says ``held``.
 2. Their returns over exactly the last ``lookback`` sessions, the session itself included, are the
-   evidence. It is drawn once, so that all profiles share one covariance.
+   evidence. It is drawn once, so that all profiles share one covariance. A session without a bar
+   of the name is no evidence of it: the zero by which its mark stood is left out.
 3. A name with fewer than ``min_rows`` returns is left out of the risk profiles: its row has weight
    0 and says ``left_out``. Where the others, each at its cap, can not add up to one, the profile
    falls back to equal weight, which needs no returns and so holds all names.
@@ -27,9 +31,13 @@ from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.portfolio.bounded import Bounds
 from quant_platform.portfolio.covariance import Evidence, Matrix, Vector
 from quant_platform.portfolio.profiles import decide, equal, method
+from quant_platform.selection.policy import deciding_sessions
 from quant_platform.settings.portfolio import ProfilesSettings
 
 _ENOUGH = 1 - 1e-9
+
+UNSEEN = "held: no bar of the rebalance session was known"
+"""What ``actual`` says of targets that a rebalance session could not decide anew."""
 
 
 def weights_windows(settings: ProfilesSettings) -> dict[str, Window]:
@@ -75,7 +83,13 @@ def decide_weights(
         .collect()
     )
     chosen, nobody = selected.partition_by("session", as_dict=True), selected.clear()
-    returns = frames["returns"].select("session", "security_id", "total", "delisted").collect()
+    returns = (
+        frames["returns"]
+        .select("session", "security_id", "mark_session", "total", "delisted")
+        .collect()
+    )
+    deciding = deciding_sessions(returns, grid)
+    traded = returns.filter(pl.col("mark_session") == pl.col("session"))
     left = returns.filter(pl.col("delisted")).partition_by("session", as_dict=True)
     before = calendar.sessions[first - 1] if first else None
     targets = (
@@ -85,16 +99,18 @@ def decide_weights(
     made = []
     for session in wanted.sessions:
         gone = left.get((session,))
-        if session in decisions:
+        if session in deciding:
             names = _staying(chosen.get((session,), nobody), gone)
             if names.is_empty():
                 targets = WEIGHTS.empty()
             else:
                 window = _window(session, settings.lookback, wanted)
-                matrix = _matrix(returns, window, names["security_id"])
+                matrix = _matrix(traded, window, names["security_id"])
                 targets = _targets(session, names, matrix, settings)
         else:
             targets = _staying(targets, gone).with_columns(pl.lit(session).alias("session"))
+            if session in decisions:
+                targets = targets.with_columns(pl.lit(UNSEEN).alias("actual"))
         made.append(targets)
     return pl.concat(made).sort("session", "profile", "security_id")
 

@@ -3,8 +3,10 @@
 1. The target in force on session D is the one known at the cutoff of D - 1. A target that D - 1
    decided is executed on D at D's execution prices; older ones let the holdings drift.
 2. ``accounting`` takes each profile's book from the cutoff of D - 1 to that of D.
-3. The return matrix adds the holdings up: gross is what they earned, net is less the costs. A
-   profile without holdings earns 0 on its cash.
+3. The return matrix adds the holdings up: gross is what they earned, net is less the costs. It
+   begins with the session after a profile's first decision: what it earned before anybody decided
+   is no evidence of it. From then on a profile without holdings has decided for cash, and its 0 is
+   a return like any other.
 
 A name without a row in ``returns`` can not be bought. One that is held and has no row is an error:
 a held name earns something every session until the one that says it left.
@@ -29,6 +31,7 @@ from quant_platform.portfolio.books import (
     runs,
     targets_in_force,
 )
+from quant_platform.selection.policy import deciding_sessions
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 
 
@@ -65,15 +68,16 @@ def hold(
     books = books_before(frames["holdings"], "security_id", wanted)
     names = {name for target in targets.values() for name in target.weights}
     names.update(name for book in books.values() for name in book)
-    market = _Securities(frames["returns"], names)
-    accounts = keep_accounts(wanted, targets, books, market.moves, settings.rate)
+    market = _Securities(frames["returns"], names, settings.rate)
+    accounts = keep_accounts(wanted, targets, books, market.moves)
     return account_rows(accounts, "security_id", HOLDINGS)
 
 
 class _Securities:
     """What some securities of a sleeve did, session by session."""
 
-    def __init__(self, returns: pl.LazyFrame, names: Collection[str]) -> None:
+    def __init__(self, returns: pl.LazyFrame, names: Collection[str], rate: float) -> None:
+        self.rate = rate
         rows = (
             returns.filter(pl.col("security_id").is_in(sorted(names)))
             .select(
@@ -110,17 +114,29 @@ class _Securities:
                 mend="materialise returns of that session again, or mend its source",
             )
         return Moves(
-            self.before[places], self.after[places], self.tradable[places], self.left[places]
+            self.before[places],
+            self.after[places],
+            self.tradable[places],
+            self.left[places],
+            np.full(len(assets), self.rate),
         )
 
 
 def profile_returns_windows(settings: ProfilesSettings) -> dict[str, Window]:
     """Sessions of its inputs that ``profile_returns`` depends on."""
-    return {"holdings": Window("holdings"), "weights": Window("weights", 1)}
+    return {
+        "holdings": Window("holdings"),
+        "weights": Window("weights", 1),
+        "returns": Window("returns", 1),
+        "profile_returns": Window("profile_returns", 1, own=True),
+    }
 
 
 def profile_returns(
-    frames: Mapping[str, pl.LazyFrame], settings: ProfilesSettings, wanted: SessionRange
+    frames: Mapping[str, pl.LazyFrame],
+    settings: ProfilesSettings,
+    wanted: SessionRange,
+    grid: Collection[date],
 ) -> pl.DataFrame:
     """Compute ``profile_returns`` for a range.
 
@@ -128,17 +144,45 @@ def profile_returns(
     ----------
     frames
         ``holdings`` of the range; ``weights`` of the range and of the session before it, which say
-        on which sessions a decision was due.
+        on which sessions a decision was due; ``returns`` of the same sessions, which say whether a
+        rebalance session could decide; ``profile_returns``, the table itself, of the session before
+        the range, which says who had begun.
     settings
-        Names the profiles: each has a row on each session.
+        Names the profiles: each has a row on each session after its first decision.
     wanted
         Sessions to compute.
+    grid
+        Rebalance sessions from the first one on that weights are decided.
 
     Returns
     -------
     polars.DataFrame
         The return matrix, by session and profile.
     """
-    due = [(session, profile) for session in wanted.sessions for profile in settings.profiles]
     targets = targets_in_force(frames["weights"], "security_id")
+    due = _begun(frames, settings, wanted, grid)
     return add_up(frames["holdings"], "security_id", targets, due, wanted)
+
+
+def _begun(
+    frames: Mapping[str, pl.LazyFrame],
+    settings: ProfilesSettings,
+    wanted: SessionRange,
+    grid: Collection[date],
+) -> list[tuple[date, str]]:
+    """Sessions and profiles before which there was a decision, be it for cash.
+
+    Weights alone do not say: a decision for cash leaves no row in them.
+    """
+    calendar, first = wanted.calendar, wanted.calendar.ordinal(wanted.first)
+    evenings = calendar.sessions[max(first - 1, 0) : first + len(wanted.sessions) - 1]
+    rows = frames["returns"].select("session", "mark_session", "delisted").collect()
+    deciding = deciding_sessions(rows, grid)
+    stored = frames["profile_returns"].filter(pl.col("session") == evenings[0])
+    begun = set(stored.select("profile").collect()["profile"])
+    due: list[tuple[date, str]] = []
+    for session, evening in zip(wanted.sessions, evenings, strict=True):
+        if evening in deciding:
+            begun.update(settings.profiles)
+        due += [(session, profile) for profile in settings.profiles if profile in begun]
+    return due

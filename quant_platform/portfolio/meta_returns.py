@@ -7,12 +7,13 @@
    could be executed; ``after`` compounds what followed.
 3. A session counts only where every sleeve has all of its own sessions. On the others there are no
    rows: nothing is filled with zeros, which would understate every correlation. The next session
-   still covers its own days and no more.
+   still covers its own days and no more. A sleeve's stream begins after its first decision, so
+   that joint sessions begin with the last sleeve's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -30,7 +31,10 @@ def meta_returns_windows(settings: MetaSettings) -> dict[str, Window]:
 
     A blocked session of a sleeve is one that not all of them have, and gives no rows.
     """
-    return {sleeve: Window("profile_returns", 1, withdraws=False) for sleeve in settings.members}
+    return {
+        sleeve: Window(f"{sleeve}/profile_returns", 1, withdraws=False)
+        for sleeve in settings.members
+    }
 
 
 def meta_returns(
@@ -79,9 +83,14 @@ def require_members(
     frames: Mapping[str, pl.LazyFrame],
     settings: MetaSettings,
     calendars: Mapping[str, SessionCalendar],
+    prefixes: Collection[str] = ("",),
 ) -> None:
-    """Refuse a member of the meta that has no table or no calendar."""
-    lacking = [name for name in settings.members if name not in calendars or name not in frames]
+    """Refuse a member of the meta that has no calendar, or lacks a frame ``<prefix><member>``."""
+    lacking = [
+        name
+        for name in settings.members
+        if name not in calendars or any(f"{prefix}{name}" not in frames for prefix in prefixes)
+    ]
     if lacking:
         raise ConfigError(
             f"meta {settings.name} has a member {lacking[0]} without a calendar or without a table",

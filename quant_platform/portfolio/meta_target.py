@@ -1,12 +1,23 @@
 """The target portfolio: a meta's weights over sleeves, flattened to securities.
 
-1. For each profile, a sleeve's weight in the meta multiplies the weights that the sleeve's own
+An account that follows it holds what the meta's and the sleeves' own books hold.
+
+1. A book that is about to execute a decision aims at the decided weights. Any other holds with
+   drift until the next rebalance, and aims at what it holds at the cutoff: an account that traded
+   back to the decision every evening would hold another portfolio than the one whose returns were
+   judged, and pay for it. So names that left and names that could not be bought are no targets, and
+   what could not be sold still is one. ``books.standing`` says which it is, by the very rule that
+   the books trade by; a decision of the meta that no joint session could execute yet is waited for
+   as ``meta_holding`` does.
+2. For each profile, a sleeve's weight in the meta multiplies the weights that the sleeve's own
    profile of the same name has in its securities. A sleeve of another calendar counts as of its
    last session up to the meta's.
-2. A security that several sleeves want gets the sum, and names them as contributors. What a sleeve
-   keeps in cash stays cash: the sum of the targets is that of the products.
+3. A security that several sleeves want gets the sum, and names them as contributors, each with the
+   weights that were used and what these stand on. What a sleeve keeps in cash stays cash: the sum
+   of the targets is that of the products.
 
-Only securities with a weight have a row; why another one has none is told by the sleeve's weights.
+Only securities with a weight have a row; why another one has none is told by the sleeve's weights
+and holdings.
 """
 
 from __future__ import annotations
@@ -18,16 +29,26 @@ from datetime import date
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
-from quant_platform.lakehouse.contracts.meta import META_TARGET_PORTFOLIO
+from quant_platform.lakehouse.contracts.meta import DECIDED, META_TARGET_PORTFOLIO
 from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.portfolio.books import standing, targets_in_force
+from quant_platform.portfolio.meta_holding import WAIT, due_targets
 from quant_platform.portfolio.meta_returns import require_members
 from quant_platform.settings.portfolio import MetaSettings
+
+_SLEEVE_TABLES = ("weights", "holdings", "returns")
 
 
 def target_portfolio_windows(settings: MetaSettings) -> dict[str, Window]:
     """Sessions of its inputs; those of a sleeve of another calendar reach one session back."""
-    return {"meta_weights": Window("meta/weights")} | {
-        sleeve: Window("weights", 1) for sleeve in settings.members
+    return {
+        "meta_weights": Window("meta/weights"),
+        "meta_holdings": Window("meta/holdings"),
+        "meta_returns": Window("meta/returns", WAIT - 1),
+    } | {
+        f"{table}_{sleeve}": Window(f"{sleeve}/{table}", 1)
+        for sleeve in settings.members
+        for table in _SLEEVE_TABLES
     }
 
 
@@ -42,8 +63,10 @@ def target_portfolio(
     Parameters
     ----------
     frames
-        ``meta/weights`` of the range; by sleeve, its ``weights`` of the range and of the session
-        before.
+        ``meta_weights`` and ``meta_holdings`` of the range; ``meta_returns``, the joint streams, of
+        ``WAIT`` - 1 sessions before it as well. By sleeve ``weights_<sleeve>``,
+        ``holdings_<sleeve>`` and ``returns_<sleeve>`` of the range and of the session before;
+        returns only say what a security is called.
     settings
         Members and profiles.
     wanted
@@ -56,22 +79,25 @@ def target_portfolio(
     polars.DataFrame
         One row per profile and security, by session, profile and security.
     """
-    require_members(frames, settings, calendars)
+    require_members(frames, settings, calendars, [f"{table}_" for table in _SLEEVE_TABLES])
+    shares = _shares(frames, wanted)
     parts = [
-        _part(frames["meta_weights"], frames[sleeve], sleeve, wanted, calendars[sleeve])
+        _named(frames, sleeve, wanted, calendars[sleeve]).join(
+            shares.filter(pl.col("sleeve") == sleeve), on=["session", "profile"]
+        )
         for sleeve in settings.members
     ]
+    product = pl.col("meta_weight") * pl.col("sleeve_weight")
+    contributors = META_TARGET_PORTFOLIO.columns["contributors"].dtype
+    fields = [field.name for field in contributors.inner.fields]  # type: ignore[attr-defined]
     # Lists are added up in the order of the sleeves; a grouped sum has no order of its own.
     flat = (
         pl.concat(parts)
+        .with_columns(product=product)
         .filter(pl.col("product") > 0, pl.col("profile").is_in(settings.profiles))
         .sort("session", "profile", "security_id", "sleeve")
         .group_by("session", "profile", "security_id", maintain_order=True)
-        .agg(
-            pl.col("symbol").first(),
-            pl.col("product"),
-            pl.struct("sleeve", "meta_weight", "sleeve_weight").alias("contributors"),
-        )
+        .agg(pl.col("symbol").first(), "product", pl.struct(fields).alias("contributors"))
         .with_columns(weight=pl.col("product").list.sum())
     )
     return flat.select(
@@ -79,38 +105,49 @@ def target_portfolio(
     )
 
 
-def _part(
-    meta: pl.LazyFrame,
-    weights: pl.LazyFrame,
+def _shares(frames: Mapping[str, pl.LazyFrame], wanted: SessionRange) -> pl.DataFrame:
+    """Work out what each profile of the meta aims at in each sleeve."""
+    inside = pl.col("session").is_in(list(wanted.sessions))
+    weights = frames["meta_weights"].filter(inside)
+    joint = set(frames["meta_returns"].select("session", "profile").unique().collect().iter_rows())
+    due = due_targets(targets_in_force(weights, "sleeve"), joint, wanted)
+    return standing(weights, frames["meta_holdings"].filter(inside), "sleeve", due).rename(
+        {"weight": "meta_weight", "basis": "meta_basis"}
+    )
+
+
+def _named(
+    frames: Mapping[str, pl.LazyFrame],
     sleeve: str,
     wanted: SessionRange,
     calendar: SessionCalendar,
 ) -> pl.DataFrame:
-    """Work out what one sleeve contributes to each session, profile and security."""
+    """Work out what each profile of a sleeve aims at, as of its last session up to each."""
     own: dict[date, date] = {}
     for session in wanted.sessions:
         position = bisect_right(calendar.sessions, session) - 1
         if position >= 0:
             own[session] = calendar.sessions[position]
-    shares = (
-        meta.filter((pl.col("sleeve") == sleeve) & pl.col("session").is_in(list(wanted.sessions)))
-        .select("session", "profile", "sleeve", pl.col("weight").alias("meta_weight"))
-        .collect()
+    inside = pl.col("session").is_in(sorted(set(own.values())))
+    weights, holdings, returns = (
+        frames[f"{table}_{sleeve}"].filter(inside) for table in _SLEEVE_TABLES
+    )
+    aims = standing(weights, holdings, "security_id", targets_in_force(weights, "security_id"))
+    key = ["session", "security_id"]
+    decided = weights.select(*key, "symbol").unique().collect()
+    held = returns.select(*key, "symbol").collect()
+    is_decided = pl.col("basis") == DECIDED
+    named = pl.concat(
+        [
+            aims.filter(is_decided).join(decided, on=key),
+            aims.filter(~is_decided).join(held, on=key),
+        ]
     )
     dates = pl.DataFrame(
         {"session": list(own), "own": list(own.values())},
         schema={"session": pl.Date, "own": pl.Date},
     )
-    named = weights.select(
-        pl.col("session").alias("own"),
-        "profile",
-        "security_id",
-        "symbol",
-        pl.col("weight").alias("sleeve_weight"),
-    ).collect()
-    return (
-        shares.join(dates, on="session")
-        .join(named, on=["own", "profile"])
-        .drop("own")
-        .with_columns(product=pl.col("meta_weight") * pl.col("sleeve_weight"))
-    )
+    return dates.join(
+        named.rename({"session": "own", "weight": "sleeve_weight", "basis": "sleeve_basis"}),
+        on="own",
+    ).drop("own")

@@ -14,6 +14,7 @@ looks back is cut out of its window session by session. A range gives the bytes 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
 
@@ -145,9 +146,13 @@ def _target_figures(
         yield Figure("targets", item, "sum_weight", allowed, "fraction")
         blocked = [row["blocked"] for row in controls if row["blocked"] is not None]
         yield Figure("targets", item, "blocked", float(len(blocked)), "count")
+        codes = Counter(row["unordered"] for row in controls if row["unordered"] is not None)
+        which = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
+        yield Figure("targets", item, "unordered", float(codes.total()), "count", which or None)
     else:
         yield lacking("targets", item, "sum_weight", "fraction", why)
         yield lacking("targets", item, "blocked", "count", why)
+        yield lacking("targets", item, "unordered", "count", why)
     for figure, unit in OVERLAY.items():
         value = controls[0][figure] if controls else None
         unknown = "too few sessions on which all targets have a return" if controls else why
@@ -162,8 +167,10 @@ def _target_figures(
         if control is None:
             yield lacking("top_targets", security, "weight", "fraction", why)
         else:
-            code = control["blocked"]
-            told = None if code is None else f"increase blocked: {code}"
+            code, unordered = control["blocked"], control["unordered"]
+            told = None if unordered is None else f"no order: {unordered}"
+            if code is not None:
+                told = f"increase blocked: {code}"
             yield Figure("top_targets", security, "weight", control["weight"], "fraction", told)
 
 

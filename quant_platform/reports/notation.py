@@ -49,6 +49,7 @@ LABELS = {
     "requested": "Target",
     "weight": "After the overlay",
     "blocked": "Increases blocked",
+    "unordered": "Changes without an order",
     "exposure": "Exposure",
     "regime_multiplier": "Throttle of the regime",
     "portfolio_volatility": "Volatility of the targets",

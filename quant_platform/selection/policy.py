@@ -4,7 +4,9 @@
 2. On a grid session every candidate gets its score and its vetoes. Those that no veto stopped are
    ranked, ties by ``security_id``, and the first ``top_n`` are selected; that cut is the last entry
    of their ``vetoes``. If not one bar of the session was known at its cutoff, no scanner could see
-   anything: nothing is decided, and what is held is carried, ``decided_on`` unchanged.
+   anything: nothing is decided, and what is held is carried, ``decided_on`` unchanged. Who was
+   selected before and has no bar on a session that the others have one on is no candidate, for no
+   scanner saw it; its row says ``no_bar``, so that no holding ends without a reason.
 3. On the sessions that follow, the selected rows are carried: same decision, same score, same
    rank. A security that ``returns`` marks as delisted is dropped from that session on.
 4. A range that begins off the grid carries on from what the table holds of the session before.
@@ -26,7 +28,7 @@ from quant_platform.lakehouse.vintages import splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.selection.evidence import STANDING, evidence
 from quant_platform.selection.score import score
-from quant_platform.selection.veto import CUT, VETOES, first_fired
+from quant_platform.selection.veto import CUT, NO_BAR, VETOES, first_fired
 from quant_platform.settings.selection import SelectionSettings
 
 _KEY = ["session", "security_id"]
@@ -73,8 +75,8 @@ def select(
     Returns
     -------
     polars.DataFrame
-        Every candidate on a grid session, the selected securities on the others, by session and
-        security.
+        Every candidate on a grid session, and who was selected before and has no bar; the selected
+        securities on the others; by session and security.
     """
     returns = frames["returns"].select(*_KEY, "delisted", "mark_session").collect()
     candidates = (
@@ -83,8 +85,7 @@ def select(
         .collect()
         .join(returns.select(*_KEY, "delisted"), on=_KEY, how="left")
     )
-    fresh = returns.filter(pl.col("mark_session") == pl.col("session"), pl.col("delisted").not_())
-    deciding = set(fresh["session"].unique()) & set(grid) & set(wanted.sessions)
+    deciding = deciding_sessions(returns, grid) & set(wanted.sessions)
     leavers = returns.filter("delisted").select(*_KEY)
     held = _before(frames["selection"], wanted)
     asked = candidates.filter(pl.col("session").is_in(deciding))["security_id"].unique()
@@ -96,12 +97,28 @@ def select(
             known = evidence(closes, sessions[0], settings.lookback_sessions, periods_per_year)
             today = candidates.filter(pl.col("session") == sessions[0])
             decided = _decide(today.join(known, on="security_id", how="left"), settings)
+            parts += [decided, _unseen(held, today, returns, sessions[0], settings)]
             held = decided.filter("selected")
             followers = sessions[1:]
-            parts.append(decided)
         if followers and held.height:
-            parts.append(_carried(held, leavers, followers))
+            carried = _carried(held, leavers, followers)
+            parts.append(carried)
+            held = carried.filter(pl.col("session") == followers[-1])
     return pl.concat(parts).sort(_KEY)
+
+
+def deciding_sessions(returns: pl.DataFrame, grid: Collection[date]) -> set[date]:
+    """Rebalance sessions on which something was seen of the market: a bar that was known in time.
+
+    Parameters
+    ----------
+    returns
+        ``session``, ``mark_session`` and ``delisted`` of ``returns``.
+    grid
+        Rebalance sessions.
+    """
+    fresh = returns.filter(pl.col("mark_session") == pl.col("session"), pl.col("delisted").not_())
+    return set(fresh["session"].unique()) & set(grid)
 
 
 def _closes(
@@ -152,6 +169,34 @@ def _decide(asked: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
         .with_columns(selected=pl.col("reason").is_null())
         .select(pl.col(name).cast(column.dtype) for name, column in SELECTION.columns.items())
         .collect()
+    )
+
+
+def _unseen(
+    held: pl.DataFrame,
+    candidates: pl.DataFrame,
+    returns: pl.DataFrame,
+    session: date,
+    settings: SelectionSettings,
+) -> pl.DataFrame:
+    """Rows of who was selected before and has no bar on a deciding session."""
+    asked = NO_BAR.asked(settings)
+    stale = returns.filter(
+        pl.col("session") == session, pl.col("mark_session") < session, pl.col("delisted").not_()
+    )
+    return (
+        held.select("security_id", "symbol")
+        .join(stale, on="security_id", maintain_order="left")
+        .join(candidates, on="security_id", how="anti", maintain_order="left")
+        .with_columns(
+            decided_on="session",
+            score=None,
+            rank=None,
+            mark_age=(pl.col("session") - pl.col("mark_session")).dt.total_days(),
+            selected=pl.lit(value=False),
+        )
+        .with_columns(vetoes=pl.concat_arr([asked]).arr.to_list(), reason=first_fired([asked]))
+        .select(pl.col(name).cast(column.dtype) for name, column in SELECTION.columns.items())
     )
 
 

@@ -5,6 +5,8 @@ value is above the threshold, and when there is no value: a gate without evidenc
 
 - ``annual_volatility``: fraction per year, over the same sessions as the score.
 - ``delisted``: the value is 1 where the security left on the session itself.
+- ``no_bar``: the value is the age of the security's mark in calendar days. It is asked only of who
+  was selected before and is no candidate, because no scanner sees a security without a bar.
 - ``top_n``: the value is the rank. It is asked last, and only of those that nothing else stopped,
   for there is no rank without them.
 """
@@ -54,6 +56,8 @@ VETOES = (
 """Every veto, in the order in which they are asked."""
 CUT = Veto("top_n", "choice", "rank", lambda s: s.top_n)
 """The last question, of those that no veto stopped."""
+NO_BAR = Veto("no_bar", "guard", "mark_age", lambda _: 0.0)
+"""Why who was selected is no candidate any more: no gate, for it is asked only of whom it stops."""
 
 
 def first_fired(asked: Sequence[pl.Expr]) -> pl.Expr:

@@ -98,7 +98,7 @@ class RiskSettings(SettingsModel):
     )
     name_cap: float = described(
         "An increase that would lift one name above this weight is blocked.",
-        0.10,
+        0.15,
         unit="share of equity",
         gt=0.0,
         le=1.0,

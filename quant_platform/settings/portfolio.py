@@ -160,10 +160,6 @@ class MetaSettings(SettingsModel):
         ge=2,
         le=2520,
     )
-    costs: CostSettings = described(
-        "Costs of moving value between sleeves, beyond what the sleeves' own trades cost.",
-        CostSettings(),
-    )
     hrp: HrpSettings = described("The variant of hierarchical risk parity.", HrpSettings())
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from quant_platform.cli import run as module
 from quant_platform.errors import CalendarError, ConfigError
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.orchestration.backfill import BackfillReport
+from quant_platform.orchestration.runs import Tally
 from quant_platform.settings import load_settings
 from quant_platform_tests.cli.command_line import Answer, instance_of, quant
 from quant_platform_tests.end_to_end.projects import lay_out
@@ -136,7 +137,7 @@ def test_a_day_that_is_none_is_refused(
 
 def test_a_stopped_run_says_how_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        module, "backfill", lambda *_args, **_options: BackfillReport([], stopped=True)
+        module, "backfill", lambda *_args, **_options: BackfillReport([], Tally(stopped=True))
     )
     answer = quant(folder, "run", "--to", LAST, "--json")
     assert answer.code == 130

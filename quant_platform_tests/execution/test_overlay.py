@@ -113,11 +113,11 @@ def test_a_block_stops_an_increase_and_never_a_decrease(
 @pytest.mark.parametrize(
     ("requested", "current", "weight", "code"),
     [
-        (0.10, 0.0, 0.10, None),  # at the cap
-        (0.11, 0.0, 0.0, "NAME_CAP"),  # an entry above it is not trimmed to it
-        (0.11, 0.04, 0.04, "NAME_CAP"),
-        (0.20, 0.12, 0.12, "NAME_CAP"),  # drifted above the cap: stays, is not forced out
-        (0.11, 0.12, 0.11, None),  # getting out, though still above the cap
+        (0.15, 0.0, 0.15, None),  # at the cap
+        (0.16, 0.0, 0.0, "NAME_CAP"),  # an entry above it is not trimmed to it
+        (0.16, 0.04, 0.04, "NAME_CAP"),
+        (0.25, 0.17, 0.17, "NAME_CAP"),  # drifted above the cap: stays, is not forced out
+        (0.16, 0.17, 0.16, None),  # getting out, though still above the cap
     ],
 )
 def test_the_name_cap(requested: float, current: float, weight: float, code: str | None) -> None:

@@ -18,7 +18,7 @@ NAMES = ["a", "b", "c", "d"]
 EVENING = date(2024, 6, 28)
 
 
-def planned(
+def evening(
     units: list[float],
     weights: list[float],
     *,
@@ -26,7 +26,7 @@ def planned(
     mark: list[float] | None = None,
     may_buy: list[bool] | None = None,
     **changes: Any,
-) -> list[PlannedOrder]:
+) -> tuple[list[PlannedOrder], dict[str, str | None]]:
     """Plan for four names; b has lots of 0.001 and never stops trading."""
     marks = np.array(mark or [100.0] * 4)
     book = replace(
@@ -43,7 +43,12 @@ def planned(
         np.array([False, True, False, False]),
         book.symbol,
     )
-    return plan(EVENING, book, wish, NAMES, settings(**{"cash_buffer": 0.0} | changes))
+    made = plan(EVENING, book, wish, NAMES, settings(**{"cash_buffer": 0.0} | changes))
+    return made.orders, dict(zip(NAMES, made.unordered.tolist(), strict=True))
+
+
+def planned(units: list[float], weights: list[float], **changes: Any) -> list[PlannedOrder]:
+    return evening(units, weights, **changes)[0]
 
 
 def told(orders: list[PlannedOrder]) -> list[tuple[str, str, float, str]]:
@@ -116,3 +121,35 @@ def test_the_same_decision_has_the_same_identity_and_others_have_others() -> Non
     }
     assert len(made) == 16
     assert planned([0] * 4, [0.1] * 4) == planned([0] * 4, [0.1] * 4)
+
+
+def test_a_change_that_makes_no_order_says_why() -> None:
+    """Equity 10 000: a lacks a lot, b is too small, c is cut by the buffer, d gets its order."""
+    orders, codes = evening(
+        [0, 0, 0, 0], [0.0099, 0.002, 0.0101, 0.97], cash_buffer=0.02, min_trade=0.005
+    )
+    assert told(orders) == [("d", "buy", 95, "enter")]
+    assert codes == {"a": "LOT", "b": "MIN_TRADE", "c": "BUFFER", "d": None}
+    # Without the buffer c is one lot, and nothing else changes.
+    orders, codes = evening(
+        [0, 0, 0, 0], [0.0099, 0.002, 0.0101, 0.97], cash_buffer=0.0, min_trade=0.005
+    )
+    assert [order.security_id for order in orders] == ["d", "c"]
+    assert codes == {"a": "LOT", "b": "MIN_TRADE", "c": None, "d": None}
+
+
+def test_a_decrease_that_makes_no_order_says_why() -> None:
+    """Equity 10 000 of 50 units each: half a unit less is no lot; a thousandth is too small."""
+    orders, codes = evening([50, 50, 0, 0], [0.495, 0.499, 0, 0], cash=0.0, min_trade=0.005)
+    assert orders == []
+    assert codes == {"a": "LOT", "b": "MIN_TRADE", "c": None, "d": None}
+
+
+def test_what_is_wanted_as_it_is_or_blocked_has_no_code() -> None:
+    _, codes = evening([10, 0, 0, 0], [0.1, 0.3, 0, 0], cash=9000.0, may_buy=[True, False] * 2)
+    assert codes == dict.fromkeys(NAMES)
+
+
+def test_a_target_without_a_price_says_so() -> None:
+    _, codes = evening([0, 0, 0, 0], [0.5, 0, 0, 0], mark=[0.0, 1, 1, 1])
+    assert codes["a"] == "NO_PRICE"

@@ -7,6 +7,7 @@
 3. A meta without a trade earns the sum of weight times sleeve return; with one, what it held earns
    up to the execution prices.
 4. Target weights and cash are one: a portfolio's weights are what the sleeves' and the meta's make.
+   Those that say ``held`` are what the books hold, those that say ``decided`` are decisions.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def _all_identities(
         target = tables[f"{meta}/target_portfolio"]
         yield f"{meta}/target_portfolio", "weight = sum of what contributes", _contributed(target)
         yield f"{meta}/target_portfolio", "weights and cash = 1", _invested(target)
+        for name, rows in _standing(tables, meta, sleeves).items():
+            yield f"{meta}/target_portfolio", name, rows
 
 
 def _account(positions: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -148,6 +151,35 @@ def _contributed(target: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return _pair(parts, "weight", pl.col("made"))
+
+
+def _standing(tables: Tables, meta: str, sleeves: tuple[str, ...]) -> dict[str, pl.DataFrame]:
+    """Compare what targets stand on with the books; the two are told apart by the rows alone."""
+    parts = (
+        tables[f"{meta}/target_portfolio"]
+        .select("session", "profile", "security_id", "contributors")
+        .explode("contributors")
+        .unnest("contributors")
+    )
+    found = {}
+    for kind, basis in (("weights", "decided"), ("holdings", "held")):
+        books = pl.concat(
+            tables[f"{sleeve}/{kind}"]
+            .select("session", "profile", "security_id", pl.col("weight").alias("own"))
+            .with_columns(sleeve=pl.lit(sleeve))
+            for sleeve in sleeves
+        )
+        keys = ["session", "profile", "security_id", "sleeve"]
+        own = parts.filter(pl.col("sleeve_basis") == basis).join(books, on=keys, how="left")
+        found[f"sleeve's weight is {basis}"] = _pair(own, "sleeve_weight", pl.col("own"))
+        shares = tables[f"{meta}/{kind}"].select(
+            "session", "profile", "sleeve", pl.col("weight").alias("own")
+        )
+        both = parts.filter(pl.col("meta_basis") == basis).join(
+            shares, on=["session", "profile", "sleeve"], how="left"
+        )
+        found[f"meta's weight is {basis}"] = _pair(both, "meta_weight", pl.col("own"))
+    return found
 
 
 def _invested(target: pl.DataFrame) -> pl.DataFrame:

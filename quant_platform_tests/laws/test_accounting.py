@@ -17,12 +17,12 @@ def tables(chain: Workshop) -> dict[str, pl.DataFrame]:
         *(
             f"{name}/{kind}"
             for name in settings.sleeves
-            for kind in ("profile_returns", "holdings")
+            for kind in ("profile_returns", "holdings", "weights")
         ),
         *(
             f"{name}/{kind}"
             for name in settings.metas
-            for kind in ("portfolio_returns", "holdings", "returns", "target_portfolio")
+            for kind in ("portfolio_returns", "holdings", "weights", "returns", "target_portfolio")
         ),
         "execution/positions",
     ]
@@ -58,6 +58,7 @@ def test_everything_adds_up(chain: Workshop, tables: dict[str, pl.DataFrame]) ->
         ("meta/returns", "before", "held x before"),
         ("meta/returns", "net", "weight x sleeve return"),
         ("meta/target_portfolio", "weight", "what contributes"),
+        ("etfs/weights", "weight", "sleeve's weight is decided"),
     ],
 )
 def test_a_wrong_number_is_found(

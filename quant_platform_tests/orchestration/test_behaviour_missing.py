@@ -148,7 +148,7 @@ def test_a_deleted_file_is_a_missing_session(small_project: Make, rows: pl.DataF
     error = attempt(project, [TREND], MISSING, last)
     assert isinstance(error, MissingUpstreamError)
     assert f"{BARS} has no {MISSING}" in str(error)
-    assert project.fill(FIRST, last, jobs=["us_daily"]).done == 1
+    assert project.fill(FIRST, last, jobs=["us_daily"]).tally.done == 1
     assert lost.exists()
     assert {table: project.hashes(table) for table in before} == before
 

@@ -101,7 +101,7 @@ def test_a_run_that_waits_in_vain_fails_with_the_sentence_and_makes_nothing(
     ):
         project.fill(DAY, DAY, jobs=[job])
     assert project.lake.tables() == []
-    assert project.fill(DAY, DAY, jobs=[job]).done == 1
+    assert project.fill(DAY, DAY, jobs=[job]).tally.done == 1
 
 
 def test_the_lock_is_given_back_when_a_run_fails(small_project: Make) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -60,14 +60,21 @@ def matrix(
     sessions: Sequence[date],
     profiles: ProfilesSettings = ONE,
     *,
+    returns: pl.DataFrame | None = None,
+    grid: Collection[date] | None = None,
     chunk: int = 10_000,
 ) -> pl.DataFrame:
+    """Sum holdings up; by default the evening before the first session could decide."""
+    eve = NYSE.offset(sessions[0], -1)
+    seen = returns_of({day: {"any": Price(10, 10)} for day in (eve, *sessions)})
+    decisions = [eve] if grid is None else grid
     return materialise(
-        lambda frames, wanted: profile_returns(frames, profiles, wanted),
+        lambda frames, wanted: profile_returns(frames, profiles, wanted, decisions),
         profile_returns_windows(profiles),
-        {"holdings": held, "weights": weights},
+        {"holdings": held, "weights": weights, "returns": seen if returns is None else returns},
         PROFILE_RETURNS,
         sessions,
+        history=eve,
         chunk=chunk,
     )
 

@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from quant_platform.errors import ContractError
+from quant_platform.errors import ConfigError, ContractError
 from quant_platform.lakehouse.contracts.meta import (
     META_HOLDINGS,
     META_PORTFOLIO_RETURNS,
@@ -39,9 +39,9 @@ from quant_platform_tests.portfolio.test_meta_weights import GRID, RETURNS, weig
 
 WEIGHTS = weighed()
 FREE = CostSettings(slippage_bps=0.0, commission_bps=0.0)
-PAIR = MetaSettings(
-    name="meta", members=("stocks", "crypto"), profiles=("equal_weight",), costs=FREE
-)
+PAIR = MetaSettings(name="meta", members=("stocks", "crypto"), profiles=("equal_weight",))
+RATE = CostSettings().rate
+ALIKE = dict.fromkeys(META.members, CostSettings())
 
 
 def held(
@@ -50,10 +50,11 @@ def held(
     sessions: Sequence[date] = SESSIONS,
     *,
     settings: MetaSettings = META,
+    costs: Mapping[str, CostSettings] = ALIKE,
     chunk: int = 10_000,
 ) -> pl.DataFrame:
     return materialise(
-        lambda frames, wanted: meta_holdings(frames, settings, wanted),
+        lambda frames, wanted: meta_holdings(frames, settings, wanted, costs),
         meta_holdings_windows(settings),
         {"weights": weights, "returns": returns},
         META_HOLDINGS,
@@ -118,7 +119,8 @@ def test_a_weekend_with_coins_by_hand() -> None:
     sessions = [friday, monday, tuesday]
     returns = joined(tables, sessions, settings=PAIR)
     weights = meta_targets({"crypto": 0.5, "stocks": 0.5}, friday, sessions)
-    books = held(returns, weights, sessions, settings=PAIR)
+    free = dict.fromkeys(PAIR.members, FREE)
+    books = held(returns, weights, sessions, settings=PAIR, costs=free)
     made = earned(books, returns, weights, sessions, settings=PAIR)
     assert made["session"].to_list() == [monday, tuesday]
     # What was earned before the first execution is nobody's: the book was cash.
@@ -148,7 +150,7 @@ def test_the_meta_earns_the_weighted_streams() -> None:
         .agg(
             quiet=pl.when((bought == 0).all()).then(quiet),
             expected=traded.sum(),
-            paid=(bought.abs() * META.costs.rate).sum(),
+            paid=(bought.abs() * RATE).sum(),
         )
     )
     both = made.join(sums, on=["session", "profile"])
@@ -160,22 +162,38 @@ def test_the_meta_earns_the_weighted_streams() -> None:
     assert whole.abs().to_numpy().max() < 1e-12
 
 
-def test_before_the_first_decision_all_is_cash() -> None:
+def test_the_returns_begin_after_the_first_decision() -> None:
+    """Joint sessions before it are no evidence of the meta."""
+    assert joined(sleeves())["session"].min() == SESSIONS[1] < GRID[0]
     made = earned(held())
-    first = made.filter(pl.col("session") <= GRID[0])
-    assert first["net"].unique().to_list() == [0.0]
-    assert first["cash"].unique().to_list() == [1.0]
-    assert first.height == (SESSIONS.index(GRID[0])) * len(PROFILES)
+    first = SESSIONS[SESSIONS.index(GRID[0]) + 1]
+    assert made["session"].min() == first
+    assert made.filter(pl.col("session") == first)["names"].to_list() == [3] * len(PROFILES)
 
 
-def test_moving_value_between_sleeves_costs_what_the_meta_says() -> None:
-    dear = META.model_copy(update={"costs": CostSettings(slippage_bps=10, commission_bps=5)})
-    books = held(settings=dear)
-    made = earned(books, settings=dear)
+def test_moving_value_costs_what_the_sleeve_that_it_moves_into_pays() -> None:
+    """10 000 into three sleeves: coins at 14 bps, funds at 6, stocks at 10.
+
+    Each amount is a third of V, what is left after costs: 1 = V (1 + (14 + 6 + 10) / 3 bps).
+    """
+    costs = {
+        "crypto": CostSettings(slippage_bps=10, commission_bps=4),
+        "etfs": CostSettings(slippage_bps=5, commission_bps=1),
+        "stocks": CostSettings(slippage_bps=8, commission_bps=2),
+    }
+    books = held(costs=costs)
     day = SESSIONS[SESSIONS.index(GRID[0]) + 1]
-    bought = 1 / 1.0015
-    first = made.filter(pl.col("session") == day)["cost"].to_list()
-    assert first == pytest.approx([1 - bought] * 3, rel=0, abs=1e-12)
+    today = books.filter((pl.col("session") == day) & (pl.col("profile") == "equal_weight"))
+    third = 1 / (1 + 10e-4) / 3
+    assert today["traded"].to_list() == [exactly(third)] * 3
+    assert today["cost"].to_list() == [exactly(third * bps * 1e-4) for bps in (14, 6, 10)]
+    total = earned(books).filter((pl.col("session") == day) & (pl.col("profile") == "equal_weight"))
+    assert total["cost"].item() == exactly(1 - 1 / (1 + 10e-4))
+
+
+def test_a_member_without_costs_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a member etfs without costs"):
+        held(costs={"crypto": FREE, "stocks": FREE})
 
 
 def test_a_missing_sleeve_leaves_the_books_as_they_are() -> None:
@@ -188,7 +206,8 @@ def test_a_missing_sleeve_leaves_the_books_as_they_are() -> None:
     books = held(returns, weights)
     made = earned(books, returns, weights)
     assert day not in made["session"].to_list()
-    assert set(SESSIONS[1:]) - set(made["session"]) == {day}
+    begun = SESSIONS[SESSIONS.index(GRID[0]) + 1 :]
+    assert set(begun) - set(made["session"]) == {day}
     today = books.filter(pl.col("session") == day)
     assert today.height == 9
     assert (today["weight"] - today["held"]).abs().max() < 1e-15  # type: ignore[operator]
@@ -205,7 +224,7 @@ def test_a_decision_before_a_missing_session_is_executed_on_the_next() -> None:
     books = held(returns, weights)
     assert books.filter(pl.col("session") == SESSIONS[4])["traded"].abs().sum() == 0
     bought = books.filter(pl.col("session") == SESSIONS[5])["traded"].to_list()
-    assert bought == pytest.approx([1 / 3 / (1 + META.costs.rate)] * 9)
+    assert bought == pytest.approx([1 / 3 / (1 + RATE)] * 9)
 
 
 @pytest.mark.parametrize("missing", [1, WAIT, WAIT + 1])

@@ -27,7 +27,7 @@ from quant_platform.portfolio.meta_weights import meta_weights, meta_weights_win
 from quant_platform.reports.figures import daily_figures
 from quant_platform.reports.gates import GatesScope, gate_counts
 from quant_platform.reports.scope import AccountScope, DailyScope, daily_windows
-from quant_platform.settings.portfolio import MetaSettings
+from quant_platform.settings.portfolio import CostSettings, MetaSettings
 from quant_platform_tests.execution.world import (
     CALENDARS,
     NYSE,
@@ -91,7 +91,8 @@ def meta_tables(sleeves: Mapping[str, pl.DataFrame]) -> Tables:
         "holdings": META_HOLDINGS.empty().lazy(),
     }
     assert meta_holdings_windows(META).keys() == frames.keys()
-    holdings = meta_holdings(frames, META, wanted)
+    costs = dict.fromkeys(META.members, CostSettings())
+    holdings = meta_holdings(frames, META, wanted, costs)
     made = meta_portfolio_returns(frames | {"holdings": holdings.lazy()}, META, wanted)
     return {"returns_meta": made, "weights_meta": weights}
 

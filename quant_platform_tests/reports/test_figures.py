@@ -207,6 +207,10 @@ def test_the_top_targets_are_the_largest_and_tell_what_the_overlay_did() -> None
     row = figure(made, LAST, "top_targets", "stock", "weight")
     assert (row["value"], row["note"]) == (0.0, "increase blocked: NAME_CAP")
     assert figure(made, LAST, "gates", "NAME_CAP", "blocked_names")["value"] == 1
+    # Fund and coin are where they should be but for less than a lot.
+    row = figure(made, LAST, "targets", "meta/equal_weight", "unordered")
+    assert (row["value"], row["note"]) == (2.0, "LOT 2")
+    assert figure(made, LAST, "top_targets", "fund", "weight")["note"] == "no order: LOT"
     total = figure(made, LAST, "targets", "meta/equal_weight", "sum_weight")["value"]
     assert total == pytest.approx(0.4)
 

@@ -114,9 +114,40 @@ def test_a_session_that_nobody_could_see_decides_nothing(cuts: Sequence[int]) ->
     made = run(blind, [*others, *late], DAYS, GRID, cuts=cuts)
     assert made["decided_on"].unique().to_list() == [DAYS[6]]
     assert selected(made, DAYS[15]) == selected(made, DAYS[6]) != set()
-    # One bar that was seen is a market: then nobody is a candidate, and nobody is held.
-    seen = [dict(late[0]) | {"mark_session": DAYS[11]}, *late[1:]]
-    assert run(blind, [*others, *seen], DAYS, GRID, cuts=cuts)["session"].max() == DAYS[10]
+    # One bar that was seen is a market: then nobody is a candidate, and nobody is held; who was
+    # has a row that says why it is not any more.
+    seen = [*late[:-1], dict(late[-1]) | {"mark_session": DAYS[11]}]
+    (awake,) = {one["security_id"] for one in seen if one["mark_session"] == DAYS[11]}
+    made = run(blind, [*others, *seen], DAYS, GRID, cuts=cuts)
+    assert made.filter("selected")["session"].max() == DAYS[10]
+    ended = of(made, DAYS[11])
+    assert set(ended) == selected(made, DAYS[10]) - {awake} != set()
+    for row in ended.values():
+        assert (row["selected"], row["reason"], row["score"]) == (False, "no_bar", None)
+        assert row["vetoes"] == [{"rule": "no_bar", "fired": True, "value": 1.0, "threshold": 0.0}]
+
+
+def test_who_left_and_came_back_without_a_bar_has_no_row() -> None:
+    """Held until it was delisted; what has its key afterwards is another security."""
+    held = selected(run(found(DAYS, NAMES), RETURNS, DAYS, GRID), DAYS[6])
+    name = min(held)
+    gone = [
+        dict(one)
+        | {
+            "delisted": one["session"] == DAYS[8],
+            "mark_session": DAYS[10] if one["session"] == DAYS[11] else one["session"],
+        }
+        if one["security_id"] == name
+        else one
+        for one in RETURNS
+    ]
+    candidates = [
+        one
+        for one in found(DAYS, NAMES)
+        if (one["session"], one["security_id"]) != (DAYS[11], name)
+    ]
+    for cuts in ([], [9], [11]):
+        assert name not in of(run(candidates, gone, DAYS, GRID, cuts=cuts), DAYS[11])
 
 
 def test_nobody_is_selected_before_the_first_rebalance_of_history() -> None:

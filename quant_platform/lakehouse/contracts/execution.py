@@ -39,6 +39,11 @@ class RiskControls(dy.Schema):
     blocked = dy.String(
         nullable=True, description="Code of the cap that blocked an increase; null for none."
     )
+    unordered = dy.String(
+        nullable=True,
+        description="Code of why a wanted change makes no order: LOT, MIN_TRADE, BUFFER, "
+        "NO_PRICE; null where it makes one, none is wanted, or the increase is blocked.",
+    )
 
 
 class OrdersPlan(dy.Schema):
@@ -176,7 +181,18 @@ def _contract(kind: str, schema: type[dy.Schema], grain: str, *rules: Rule) -> C
     return Contract(kind=kind, schema=schema, version=1, grain=grain, rules=rules)
 
 
-RISK_CONTROLS = _contract("risk_controls", RiskControls, "one target weight after the overlay")
+def _untold(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 did not say why a change makes no order."""
+    return rows.with_columns(unordered=pl.lit(None, pl.String))
+
+
+RISK_CONTROLS = Contract(
+    kind="risk_controls",
+    schema=RiskControls,
+    version=2,
+    grain="one target weight after the overlay",
+    upgrades={1: _untold},
+)
 ORDERS_PLAN = _contract("orders_plan", OrdersPlan, "one order that the target asks for")
 EXECUTION_READY = _contract("execution_ready", ExecutionReady, "one evening and its gates")
 ORDERS = _contract("orders", Orders, "one order handed to the broker")

@@ -9,6 +9,9 @@ from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.contracts.profile_returns import ProfileReturns
 from quant_platform.lakehouse.rules import sums_at_most_one
 
+DECIDED, HELD = "decided", "held"
+"""What a weight stands on: a decision that is still to be executed, or what a book holds."""
+
 
 class MetaReturns(dy.Schema):
     """One sleeve's stream of one profile over one session on which every sleeve has one.
@@ -45,18 +48,29 @@ class MetaWeights(dy.Schema):
 
 
 class TargetPortfolio(dy.Schema):
-    """Target weight of one security, flattened over the sleeves."""
+    """Target weight of one security, flattened over the sleeves.
+
+    The weights of a sleeve, and those of the meta, are the decided ones while the decision is still
+    to be executed, and what is held at the cutoff between decisions.
+    """
 
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
     profile = dy.String(primary_key=True, min_length=1, description="Risk profile of the streams.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
-    symbol = dy.String(min_length=3, description="EXCHANGE:TICKER as of the decision.")
+    symbol = dy.String(min_length=3, description="EXCHANGE:TICKER as of the decision or session.")
     weight = dy.Float64(min=0, max=1, description="Share of the portfolio; the rest to 1 is cash.")
     contributors = dy.List(
         dy.Struct(
-            {"sleeve": dy.String(), "meta_weight": dy.Float64(), "sleeve_weight": dy.Float64()}
+            {
+                "sleeve": dy.String(),
+                "meta_weight": dy.Float64(),
+                "meta_basis": dy.String(),
+                "sleeve_weight": dy.Float64(),
+                "sleeve_basis": dy.String(),
+            }
         ),
-        description="Whose weights make it: sum of meta_weight x sleeve_weight.",
+        description="Whose weights make it: sum of meta_weight x sleeve_weight. The basis of "
+        "each is 'decided', a decision that is still to be executed, or 'held'.",
     )
 
 
@@ -77,6 +91,19 @@ class MetaHoldings(dy.Schema):
     wanted = dy.Float64(min=0, description="Target share in force.")
 
 
+def _all_decided(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 multiplied decided weights on every session."""
+    basis = pl.lit(DECIDED)
+    based = pl.struct(
+        pl.element().struct.field("sleeve"),
+        pl.element().struct.field("meta_weight"),
+        basis.alias("meta_basis"),
+        pl.element().struct.field("sleeve_weight"),
+        basis.alias("sleeve_basis"),
+    )
+    return rows.with_columns(pl.col("contributors").list.eval(based))
+
+
 META_RETURNS = Contract(
     kind="meta/returns",
     schema=MetaReturns,
@@ -93,9 +120,10 @@ META_WEIGHTS = Contract(
 META_TARGET_PORTFOLIO = Contract(
     kind="meta/target_portfolio",
     schema=TargetPortfolio,
-    version=1,
+    version=2,
     grain="one security in one profile of the meta at one session's cutoff",
     rules=(sums_at_most_one("weight", "profile"),),
+    upgrades={1: _all_decided},
 )
 META_HOLDINGS = Contract(
     kind="meta/holdings",

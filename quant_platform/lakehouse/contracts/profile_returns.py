@@ -9,7 +9,7 @@ from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class ProfileReturns(dy.Schema):
-    """One profile over one session."""
+    """One profile over one session, from the session after its first decision on."""
 
     session = dy.Date(primary_key=True, description="Session that has passed.")
     profile = dy.String(primary_key=True, min_length=1, description="Risk profile that earned it.")

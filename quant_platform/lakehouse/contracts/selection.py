@@ -8,7 +8,10 @@ from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class Selection(dy.Schema):
-    """One candidate at a rebalance session; between those, one selected security."""
+    """One candidate at a rebalance session; between those, one selected security.
+
+    Who was selected before and has no bar on a rebalance session has a row that says so.
+    """
 
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
@@ -35,7 +38,9 @@ class Selection(dy.Schema):
     )
     selected = dy.Bool(description="Whether it is held from the next session on.")
     reason = dy.String(
-        nullable=True, description="Why it was not selected: the veto's name, or 'top_n'."
+        nullable=True,
+        description="Why it was not selected: the veto's name, 'top_n', or 'no_bar' for who was "
+        "selected before and no scanner could see.",
     )
 
 

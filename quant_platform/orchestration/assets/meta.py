@@ -26,6 +26,7 @@ GROUP = "meta"
 def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
     """Stages of one meta, upstream first."""
     members = portfolio.members(meta)
+    costs = {name: portfolio.settings.sleeves[name].costs for name in meta.members}
     return [
         portfolio.stage(
             f"{meta.name}/returns",
@@ -50,23 +51,24 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
             grid=portfolio.grid,
         ),
         portfolio.stage(
-            f"{meta.name}/target_portfolio",
-            function=partial(target_portfolio, calendars=members),
-            settings=meta,
-            modules=(target_portfolio.__module__,),
-            description="Target weight of each security, flattened over the sleeves, with who "
-            "contributed what.",
-            group=GROUP,
-            windows=_windows(meta, target_portfolio_windows(meta)),
-        ),
-        portfolio.stage(
             f"{meta.name}/holdings",
-            function=meta_holdings,
+            function=partial(meta_holdings, costs=costs),
             settings=meta,
             modules=(meta_holdings.__module__,),
             description="What each profile of the meta holds of each sleeve.",
             group=GROUP,
             windows=_windows(meta, meta_holdings_windows(meta)),
+            identity={"costs": costs},
+        ),
+        portfolio.stage(
+            f"{meta.name}/target_portfolio",
+            function=partial(target_portfolio, calendars=members),
+            settings=meta,
+            modules=(target_portfolio.__module__,),
+            description="Target weight of each security, flattened over the sleeves: as decided "
+            "where that is still to be executed, else as held; with who contributed what.",
+            group=GROUP,
+            windows=_windows(meta, target_portfolio_windows(meta)),
         ),
         portfolio.stage(
             f"{meta.name}/portfolio_returns",
@@ -81,13 +83,11 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
 
 
 def _windows(meta: MetaSettings, windows: Mapping[str, Window]) -> dict[str, Window]:
-    """Windows of a domain function: on the meta's own tables, or on those of the sleeve named."""
+    """Windows of a domain function, which calls every meta ``meta``, on the tables of this one."""
+    own = "meta/"
     return {
-        name: replace(
-            window,
-            table=f"{name}/{window.table}"
-            if name in meta.members
-            else f"{meta.name}/{window.table.removeprefix('meta/')}",
-        )
+        name: replace(window, table=f"{meta.name}/{window.table.removeprefix(own)}")
+        if window.table.startswith(own)
+        else window
         for name, window in windows.items()
     }

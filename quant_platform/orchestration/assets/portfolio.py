@@ -20,6 +20,9 @@ GROUP = "portfolio"
 def portfolio_stages(sleeve: SleeveContext) -> list[Stage]:
     """Stages of a sleeve's risk profiles, upstream first."""
     profiles, costs = sleeve.sleeve.portfolio, sleeve.sleeve.costs
+    decisions = frozenset(
+        session for session in sleeve.grid if session >= sleeve.platform.walk_forward_start
+    )
     return [
         sleeve.decided(
             "weights",
@@ -45,11 +48,13 @@ def portfolio_stages(sleeve: SleeveContext) -> list[Stage]:
         ),
         sleeve.decided(
             "profile_returns",
-            function=profile_returns,
+            function=partial(profile_returns, grid=decisions),
             settings=profiles,
             modules=(profile_returns.__module__,),
-            description="Return of each profile, gross and net of costs, with its turnover.",
+            description="Return of each profile from its first decision on, gross and net of "
+            "costs, with its turnover.",
             group=GROUP,
             windows=sleeve.windows(profile_returns_windows(profiles)),
+            identity={"rebalance": sleeve.platform.rebalance},
         ),
     ]
