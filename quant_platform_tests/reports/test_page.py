@@ -217,8 +217,13 @@ def test_the_page_lists_all_rates_and_warns_of_those_that_tell_nothing() -> None
     assert f"fired in none of 126 cases since {days[0]}" in loud
     checks = pl.DataFrame(
         {
-            **{"table": ["x/bars"], "gate": ["row_count"], "asked": [252], "fired": [252]},
-            **{"since": [days[0]], "warned": [True], "warning": ["fired in each of 252 cases"]},
+            "table": ["x/bars"],
+            "gate": ["row_count"],
+            "asked": [252],
+            "fired": [252],
+            "since": [days[0]],
+            "warned": [True],
+            "warning": ["fired in each of 252 cases"],
         }
     )
     text = daily_markdown(report(inputs(), sessions=(LAST,)), LAST, checks=checks)
