@@ -4,8 +4,8 @@ A column becomes contiguous little-endian buffers once, and a partition hashes i
 `quant_platform.lakehouse.content` says what goes into the hash and why. What lies under a null is
 zero, so that it cannot show.
 
-Most partitions are a few rows, for which one expression of Polars costs a hundred times what hashing
-their bytes does: values and masks are taken from the memory of the column wherever it has them.
+Most partitions are a few rows, for which one expression of Polars costs a hundred times what
+hashing their bytes does: values and masks are taken from the column's memory wherever it has them.
 """
 
 from __future__ import annotations

@@ -170,9 +170,7 @@ def _strictly_ascends(keys: pl.LazyFrame) -> bool:
     for name in reversed(keys.collect_schema().names()):
         before, after = pl.col(name).shift(1), pl.col(name)
         ascends = (before < after) | ((before == after) & ascends)
-    verdict = keys.select(ascends.slice(1).fill_null(value=False).all()).collect(
-        engine="in-memory"
-    )
+    verdict = keys.select(ascends.slice(1).fill_null(value=False).all()).collect(engine="in-memory")
     return bool(verdict.item())
 
 
