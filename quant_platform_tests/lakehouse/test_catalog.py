@@ -406,6 +406,13 @@ def test_what_is_gone_is_told_and_only_where_it_is_missed(lake: Lake) -> None:
     assert len(told) == 1
 
 
+def test_what_is_gone_is_no_answer_where_nobody_is_told(lake: Lake) -> None:
+    lake.layout(TREND_TABLE).part(DAYS[1]).unlink()
+    with pytest.raises(LakeError, match=rf"the files of {DAYS[1]} are gone.*sql --partial"):
+        query_catalog(lake, "select count(*) as n from instruments.features_trend")
+    assert query_catalog(lake, "select count(*) from instruments.bars").item() > 0
+
+
 @pytest.mark.parametrize(
     "statement",
     [
