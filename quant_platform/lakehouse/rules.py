@@ -7,8 +7,8 @@
    the partition, and a failed ``blocking`` rule makes the partition blocked.
 
 A rule sees its own session and earlier row counts only. One without evidence (a null value) passes
-as a warning, saying so by its null, and fails as a blocking rule: a closed gate. A rule for which no
-rows are evidence enough says so: nothing arrived is nothing garbled, no weights are cash.
+as a warning, saying so by its null, and fails as a blocking rule: a closed gate. A rule for which
+no rows are evidence enough says so: nothing arrived is nothing garbled, no weights are cash.
 """
 
 from __future__ import annotations
