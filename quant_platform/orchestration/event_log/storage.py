@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ from quant_platform.orchestration.event_log.companions import (
 )
 from quant_platform.orchestration.event_log.connections import SqliteConnections
 from quant_platform.orchestration.event_log.rows import plan_each_partition, read_batch
+from quant_platform.orchestration.event_log.trimming import runs_in_use, trim_index
 
 #: Events per batch, for this process and its children. Measured: 0.21 ms an event in batches of 50,
 #: 0.15 from 252 on. A thousand keep the index locked for a quarter of a second; only the plans of
@@ -195,6 +196,71 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
             for table in (AssetEventTagsTable, SqlEventLogStorageTable):
                 own = table.c.asset_key == asset_key.to_string()
                 index.execute(table.delete().where(own))
+
+    def trim(self, *, dry_run: bool = False) -> tuple[int, set[str]]:
+        """Remove superseded events from the index; what is asked of the latest is answered as ever.
+
+        Parameters
+        ----------
+        dry_run
+            Whether to count only.
+
+        Returns
+        -------
+        tuple
+            Events that went, and the runs that the remaining ones belong to.
+        """
+        with self._db_lock, self._writing(stock.INDEX_SHARD_NAME) as index:
+            removed, in_use = trim_index(index), runs_in_use(index)
+            if not dry_run:
+                index.commit()
+        return removed, in_use
+
+    def compact(self) -> int:
+        """Give the free pages of the index back; return its bytes that are free now.
+
+        While another process writes the pages stay with the file, for the events to come.
+        """
+        before = self._size(stock.INDEX_SHARD_NAME)
+        with (
+            suppress(db_exc.OperationalError),
+            self._db_lock,
+            self._engine(stock.INDEX_SHARD_NAME) as engine,
+            engine.connect() as connection,
+        ):
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            outside.exec_driver_sql("VACUUM")
+            outside.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return max(0, before - self._size(stock.INDEX_SHARD_NAME))
+
+    def log_size(self, run_id: str) -> int:
+        """Bytes of a run's own log; 0 if there is none."""
+        return self._size(run_id)
+
+    def forget_run(self, run_id: str) -> None:
+        """Remove everything that a run said, and its log with it.
+
+        ``delete_events`` would empty the log row by row and leave the file.
+        """
+        with self.index_connection() as index:
+            self.delete_events_for_run(index, run_id)
+        self.free_concurrency_slots_for_run(run_id)
+        self.delete_log(run_id)
+
+    def delete_log(self, run_id: str) -> None:
+        """Remove a run's own log. Its events of assets stay in the index."""
+        with self._db_lock:
+            self._connections.release(Path(self.path_for_shard(run_id)))
+            self._initialized_dbs.discard(run_id)
+            for path in self._files(run_id):
+                path.unlink(missing_ok=True)
+
+    def _files(self, shard: str) -> list[Path]:
+        path = self.path_for_shard(shard)
+        return [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+    def _size(self, shard: str) -> int:
+        return sum(path.stat().st_size for path in self._files(shard) if path.exists())
 
     def wipe(self) -> None:
         """Forget everything."""
