@@ -98,7 +98,7 @@ def test_a_chain_makes_the_bytes_of_the_embedded_instance(url: str, tmp_path: Pa
 
 
 def _plain(answer: object, home: Path) -> Any:
-    """Blank the ids of asset keys too: each upsert of stock's uses up one, and a batch has fewer."""
+    """Blank the ids of asset keys too: each upsert uses up one, and a batch has fewer."""
     text = json.dumps(plain(answer, str(home)))
     return json.loads(re.sub(r"AssetRecord\(storage_id=\d+", "AssetRecord(storage_id=<id>", text))
 
