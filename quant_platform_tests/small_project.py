@@ -87,6 +87,7 @@ class SmallProject:
         stages: Callable[[list[Stage]], list[Stage]] | None = None,
         tables: Collection[str] | None = None,
         clock: Callable[[], datetime] = lambda: EVENING,
+        instance: str = "dagster.yaml",
         **changes: Any,
     ) -> SmallProject:
         """Make the project; the same folder may be opened again by another one.
@@ -103,14 +104,17 @@ class SmallProject:
             Keeps these tables and all that they read, however far upstream; everything by default.
         clock
             Wall clock.
+        instance
+            Which of the shipped instance files.
         changes
             Further settings, dotted keys with ``__`` for the dot.
         """
         settings = small_settings(folder, **changes)
         home = settings.dagster_home
-        if not (home / "history").exists():
+        if instance == "dagster.yaml" and not (home / "history").exists():
             shutil.copytree(_new_home().name, home, dirs_exist_ok=True)
-        shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home / "dagster.yaml")
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / "dagster_home" / instance, home / "dagster.yaml")
 
         def chosen(known: list[Stage]) -> list[Stage]:
             changed = known if stages is None else stages(known)

@@ -2,8 +2,7 @@
 
 1. The locks of all jobs are held, so that no run is at work; a run that comes waits.
 2. Superseded files and drafts go, table by table (``lakehouse.trimming``).
-3. Superseded events go from the event log's index in one transaction
-   (``orchestration.event_log.trimming``).
+3. Superseded events go from the event log's index (``orchestration.event_log.trimming``).
 4. A run goes, record and log, once nothing leans on it: it has ended, none of its events is the
    latest of anything, no content that is still there was made by it. Failed runs, and the runs of
    evenings, whose records keep the sensors from asking twice, stay for ``LOG_DAYS`` all the same.

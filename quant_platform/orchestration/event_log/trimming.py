@@ -11,12 +11,13 @@ So what is asked of the latest (materialised partitions, latest event, tags, dat
 that failed, checks) is answered as before; counts and histories grow shorter. Events without an
 asset, such as the starts and ends of runs, go with their run alone.
 
-The functions here run inside a write transaction that the caller has opened.
+What is superseded stays superseded whatever comes, so it is looked up first and removed afterwards,
+in portions: no writer waits for more than one of them, and a crash leaves the rest for next time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import sqlalchemy as db
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -38,59 +39,65 @@ _OF_ASSETS = sorted(kind.value for kind in ASSET_EVENTS)
 _OF_CHECKS = sorted(kind.value for kind in ASSET_CHECK_EVENTS)
 
 
-def trim_index(index: Connection) -> int:
-    """Remove what is superseded; return how many events that were.
+def superseded_checks(index: Connection) -> list[int]:
+    """Find the executions of checks that a newer one has superseded."""
+    return list(index.scalars(db.select(_CHECKS.id).where(_CHECKS.id.not_in(_newest_checks()))))
 
-    Parameters
-    ----------
-    index
-        A connection inside ``BEGIN IMMEDIATE``.
-    """
-    newest_checks = db.select(db.func.max(_CHECKS.id)).group_by(
-        _CHECKS.asset_key,
-        _CHECKS.check_name,
-        _CHECKS.partition,
-        _CHECKS.execution_status == _PLANNED,
-    )
-    index.execute(AssetCheckExecutionsTable.delete().where(_CHECKS.id.not_in(newest_checks)))
-    removed = sum(
-        index.execute(SqlEventLogStorageTable.delete().where(superseded)).rowcount
-        for superseded in _superseded()
-    )
-    if removed:
-        index.execute(
-            AssetEventTagsTable.delete().where(_TAGS.event_id.not_in(db.select(_EVENTS.id)))
-        )
-    return removed
+
+def superseded_events(index: Connection) -> list[int]:
+    """Find the events that a newer one has superseded."""
+    return list(index.scalars(db.select(_EVENTS.id).where(_superseded())))
 
 
 def runs_in_use(index: Connection) -> set[str]:
-    """Find the runs of which the index holds an event of an asset or a check, or its newest row."""
-    kept = db.select(_EVENTS.run_id).where(
-        db.or_(_EVENTS.dagster_event_type.in_([*_OF_ASSETS, *_OF_CHECKS]), _EVENTS.id == _newest())
+    """Find the runs that the other events of assets and checks, and the newest row, belong to."""
+    stays = db.and_(
+        _EVENTS.dagster_event_type.in_([*_OF_ASSETS, *_OF_CHECKS]), db.not_(_superseded())
     )
-    return {run_id for (run_id,) in index.execute(kept.distinct())}
+    kept = db.select(_EVENTS.run_id).where(db.or_(stays, _EVENTS.id == _newest()))
+    return set(index.scalars(kept.distinct()))
 
 
-def _superseded() -> Iterator[db.ColumnElement[bool]]:
-    """Conditions of the events that go, one for those of assets and one for those of checks."""
+def remove_checks(index: Connection, ids: Sequence[int]) -> None:
+    """Remove executions of checks; at most as many as SQLite takes parameters."""
+    index.execute(AssetCheckExecutionsTable.delete().where(_CHECKS.id.in_(ids)))
+
+
+def remove_events(index: Connection, ids: Sequence[int]) -> None:
+    """Remove events with their tags; at most as many as SQLite takes parameters."""
+    index.execute(AssetEventTagsTable.delete().where(_TAGS.event_id.in_(ids)))
+    index.execute(SqlEventLogStorageTable.delete().where(_EVENTS.id.in_(ids)))
+
+
+def _newest_checks() -> db.Select[tuple[int]]:
+    never_ended = _CHECKS.execution_status == _PLANNED
+    return db.select(db.func.max(_CHECKS.id)).group_by(
+        _CHECKS.asset_key, _CHECKS.check_name, _CHECKS.partition, never_ended
+    )
+
+
+def _superseded() -> db.ColumnElement[bool]:
+    """Condition of the events that go: those of assets, and those of checks."""
     newest = db.select(db.func.max(_EVENTS.id)).group_by(
         _EVENTS.dagster_event_type, _EVENTS.asset_key, _EVENTS.partition
     )
     looked_at = db.select(_CHECKS.materialization_event_storage_id).where(
-        _CHECKS.materialization_event_storage_id.is_not(None)
+        _CHECKS.id.in_(_newest_checks()), _CHECKS.materialization_event_storage_id.is_not(None)
     )
-    yield db.and_(
+    executed = db.select(_CHECKS.run_id).where(
+        _CHECKS.id.in_(_newest_checks()), _CHECKS.run_id.is_not(None)
+    )
+    of_assets = db.and_(
         _EVENTS.dagster_event_type.in_(_OF_ASSETS),
         _EVENTS.id.not_in(newest),
         _EVENTS.id.not_in(looked_at),
     )
-    executed = db.select(_CHECKS.run_id).where(_CHECKS.run_id.is_not(None))
-    yield db.and_(
+    of_checks = db.and_(
         _EVENTS.dagster_event_type.in_(_OF_CHECKS),
         _EVENTS.run_id.not_in(executed),
         _EVENTS.id < _newest(),
     )
+    return db.or_(of_assets, of_checks)
 
 
 def _newest() -> db.ScalarSelect[int]:
