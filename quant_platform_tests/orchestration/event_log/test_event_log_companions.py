@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -38,16 +39,25 @@ def contents(folder: Path) -> tuple[Any, ...]:
         return made, file.execute("SELECT * FROM alembic_version").fetchall()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the databases of both kinds, each in a folder under the name of its storage."""
+    folder = tmp_path_factory.mktemp("whole")
+    for _own, stock in PAIRS:
+        stock.from_local(str(folder / stock.__name__)).dispose()
+    return folder
+
+
 @pytest.mark.parametrize(("own", "stock"), PAIRS)
 @pytest.mark.parametrize("statement", SPOILT.values(), ids=SPOILT.keys())
 def test_what_is_not_whole_is_made_as_stock_makes_it(
-    tmp_path: Path, own: Any, stock: Any, statement: str | None
+    tmp_path: Path, whole: Path, own: Any, stock: Any, statement: str | None
 ) -> None:
     found = []
     for storage in (own, stock):
         folder = tmp_path / storage.__name__
         if statement is not None:
-            stock.from_local(str(folder)).dispose()
+            shutil.copytree(whole / stock.__name__, folder)
             path = database(folder)
             if statement:
                 with closing(sqlite3.connect(path)) as file:
@@ -65,11 +75,13 @@ def test_what_is_not_whole_is_made_as_stock_makes_it(
 
 
 @pytest.mark.parametrize(("own", "stock"), PAIRS)
-def test_what_is_whole_is_opened_as_it_is(tmp_path: Path, own: Any, stock: Any) -> None:
-    own.from_local(str(tmp_path)).dispose()
-    before = contents(tmp_path)
-    own.from_local(str(tmp_path)).dispose()
-    assert contents(tmp_path) == before
+def test_what_is_whole_is_opened_as_it_is(
+    tmp_path: Path, whole: Path, own: Any, stock: Any
+) -> None:
+    folder = tmp_path / "opened"
+    shutil.copytree(whole / stock.__name__, folder)
+    own.from_local(str(folder)).dispose()
+    assert contents(folder) == contents(whole / stock.__name__)
 
 
 def test_runs_are_there_when_their_file_is_opened_again(tmp_path: Path) -> None:
