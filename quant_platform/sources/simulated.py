@@ -28,7 +28,15 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.settings import Settings
-from quant_platform.sources.protocol import ACTION_SCHEMA, BAR_SCHEMA, SECURITY_SCHEMA
+from quant_platform.sources.protocol import (
+    ACTION_SCHEMA,
+    BAR_SCHEMA,
+    EARNINGS_SCHEMA,
+    FUND_FACT_SCHEMA,
+    MEMBERSHIP_SCHEMA,
+    SECURITY_SCHEMA,
+    SERIES_SCHEMA,
+)
 from quant_platform.sources.simulated_dirt import CORRECTION_DELAY, Dirt, Fate
 from quant_platform.sources.simulated_draws import Floats, Integers, Truths
 from quant_platform.sources.simulated_listings import listing_of
@@ -224,8 +232,33 @@ class SimulatedSource:
             pl.col("kind").cast(ACTION_SCHEMA["kind"]),
             "value",
             pl.col("known_at").cast(ACTION_SCHEMA["known_at"]),
+            counterpart=pl.lit(None, pl.String),
             known_at_basis=pl.lit("assumed", ACTION_SCHEMA["known_at_basis"]),
-        )
+        ).select(*ACTION_SCHEMA)
+
+    def earnings(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return nothing; see `kinds`."""
+        return pl.DataFrame(schema=EARNINGS_SCHEMA)
+
+    def membership(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return nothing; see `kinds`."""
+        return pl.DataFrame(schema=MEMBERSHIP_SCHEMA)
+
+    def fund_facts(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return nothing; see `kinds`."""
+        return pl.DataFrame(schema=FUND_FACT_SCHEMA)
+
+    def series(
+        self, calendar: SessionCalendar, branch: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return nothing; see `kinds`."""
+        return pl.DataFrame(schema=SERIES_SCHEMA)
 
     def _on_sessions(
         self, calendar: SessionCalendar, market: Market, wanted: Truths

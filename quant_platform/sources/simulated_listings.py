@@ -48,8 +48,11 @@ def listing_of(sleeve: SimulatedSleeve, asset_classes: tuple[str, ...]) -> pl.Da
                 "asset_class": asset_class,
                 "sector": _SECTORS[number % len(_SECTORS)] if asset_class == "stock" else None,
                 "category": categories[number % len(categories)] if categories else None,
+                "tick": None if asset_class == "crypto" else 0.01,
+                "lot": None if asset_class == "crypto" else 1.0,
+                "leverage": None,
+                "underlying": None,
+                "country": None if asset_class == "crypto" else "US",
             }
         )
-    return pl.DataFrame(
-        rows, schema={name: SECURITY_SCHEMA[name] for name in list(SECURITY_SCHEMA)[:7]}
-    )
+    return pl.DataFrame(rows, schema={name: SECURITY_SCHEMA[name] for name in rows[0]})

@@ -1,4 +1,8 @@
-"""Market data of a sleeve: ``securities``, ``bars``, ``actions`` as published, and ``returns``."""
+"""Market data of a sleeve as published, and ``returns``.
+
+Every source has securities, bars and actions; of earnings, membership and fund facts a sleeve has
+the tables that its source delivers.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,29 @@ from typing import Any
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
-from quant_platform.market.reference import published_actions, published_securities
+from quant_platform.market.reference import (
+    published_actions,
+    published_earnings,
+    published_fund_facts,
+    published_membership,
+    published_securities,
+)
 from quant_platform.market.returns import returns_windows, session_returns
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
 from quant_platform.sources.protocol import Source
 
 GROUP = "market_data"
+
+
+_OPTIONAL = {
+    "earnings": (
+        published_earnings,
+        "Announcements of results as published: expected days, revised days, figures.",
+    ),
+    "membership": (published_membership, "Stays in indices as published."),
+    "fund_facts": (published_fund_facts, "Assets, fees, yields and categories as published."),
+}
 
 
 def market_stages(sleeve: SleeveContext) -> list[Stage]:
@@ -37,7 +57,12 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
             sleeve,
             "actions",
             published_actions,
-            "Splits and delistings as published, by the session on which they take effect.",
+            "Corporate actions as published, by the session on which they take effect.",
+        ),
+        *(
+            _published(sleeve, kind, take, description)
+            for kind, (take, description) in _OPTIONAL.items()
+            if kind in sleeve.source.kinds
         ),
         _returns(sleeve),
     ]
