@@ -17,7 +17,7 @@ LAST = date(2023, 4, 12)
 
 MARKET = {
     # With this seed a security is listed and one is delisted between FIRST and LAST.
-    "platform__embedded_market__seed": 22,
+    "platform__embedded_market__seed": 1560,
     **{
         f"platform__embedded_market__dirt__{kind}": 0.003
         for kind in ("missing", "late", "corrected", "impossible", "duplicated")

@@ -83,11 +83,16 @@ EQUITY_CALM, CRYPTO_CALM = _EQUITY.volatility[0], _CRYPTO.volatility[0]
 
 @dataclass(frozen=True, eq=False)
 class Climate:
-    """A market's own path: regime, log return and the volatility that was expected of it."""
+    """A market's own path.
+
+    Regime, log return, the volatility that was expected of the day, and that which is expected of
+    the next one at its close.
+    """
 
     regime: Integers
     market: Floats
     volatility: Floats
+    next_volatility: Floats
     calm: float  # long-run volatility of the calmest regime
 
     @property
@@ -136,7 +141,7 @@ def _climate(weather: _Weather, seed: int, owner: str, count: int) -> Climate:
     shocks = unit_t(stream(seed, owner, "market"), count).tolist()
     persistence = weather.shock + weather.leverage / 2 + weather.memory
     regime, variance = 0, weather.volatility[0] ** 2
-    regimes, returns, volatilities = [], [], []
+    regimes, returns, volatilities, afterwards = [], [], [], []
     for chance, shock in zip(luck, shocks, strict=True):
         calm, restless, _ = weather.moves[regime]
         regime = 0 if chance < calm else 1 if chance < calm + restless else 2
@@ -150,10 +155,12 @@ def _climate(weather: _Weather, seed: int, owner: str, count: int) -> Climate:
         push = weather.shock + (weather.leverage if shock < 0 else 0.0)
         long_run = weather.volatility[regime] ** 2
         variance = (1 - persistence) * long_run + push * felt + weather.memory * variance
+        afterwards.append(math.sqrt(variance))
     return Climate(
         np.array(regimes, dtype=np.int64),
         np.array(returns),
         np.array(volatilities),
+        np.array(afterwards),
         weather.volatility[0],
     )
 
@@ -210,7 +217,7 @@ def expected_volatility(state: EquityState, sessions: int) -> Floats:
     persistence = _EQUITY.shock + _EQUITY.leverage / 2 + _EQUITY.memory
     long_run = np.array(_EQUITY.volatility)[climate.regime] ** 2
     share = (1 - persistence**sessions) / (sessions * (1 - persistence))
-    return np.asarray(np.sqrt(long_run + (climate.volatility**2 - long_run) * share))
+    return np.asarray(np.sqrt(long_run + (climate.next_volatility**2 - long_run) * share))
 
 
 def weekday_state(seed: int, start: date, last: int) -> EquityState:
