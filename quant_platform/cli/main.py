@@ -22,6 +22,7 @@ COMMANDS = {
     "backfill": "Make every stale session of a range.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
+    "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",
     "ledger": "Verify and read the ledgers.",
     "config": "Show and describe the settings.",
     "ui": "Start the Dagster UI and its daemon.",
