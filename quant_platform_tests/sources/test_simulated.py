@@ -521,9 +521,9 @@ def test_the_shipped_market_of_2023_has_a_split_and_a_delisting(sleeve: str) -> 
 @pytest.mark.parametrize(
     ("calendar", "sleeve", "day", "closes"),
     [
-        (NYSE, "instruments", date(2024, 7, 3), [91.89, 18.58, 114.71, 75.83]),
-        (NYSE, "etfs", date(2015, 1, 2), [205.39, 25.43, 21.98, 126.27]),
-        (CRYPTO, "crypto", date(2024, 7, 6), [9326.2, 763.6, 4.42, 0.66623]),
+        (NYSE, "instruments", date(2024, 7, 3), [97.69, 25.32, 119.37, 78.01]),
+        (NYSE, "etfs", date(2015, 1, 2), [205.41, 25.35, 21.96, 126.25]),
+        (CRYPTO, "crypto", date(2024, 7, 6), [110140.0, 15548.0, 1723.3, 2.3741]),
     ],
 )
 def test_the_numbers_are_the_same_everywhere(

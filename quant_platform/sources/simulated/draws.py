@@ -22,7 +22,7 @@ Truths = npt.NDArray[np.bool_]
 GROUP = 16
 """Securities that share a generator."""
 
-_DEGREES = 5
+_DEGREES = 5.0
 
 
 @lru_cache(maxsize=512)
@@ -39,10 +39,12 @@ def stream(
     return np.random.Generator(np.random.Philox(key=_key(seed, owner, purpose), counter=counter))
 
 
-def unit_t(numbers: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:
-    """Return Student-t numbers with five degrees of freedom, scaled to unit variance."""
-    drawn: Floats = numbers.standard_t(_DEGREES, size=shape)
-    return np.asarray(drawn * np.sqrt((_DEGREES - 2) / _DEGREES))
+def unit_t(
+    numbers: np.random.Generator, shape: int | tuple[int, ...], degrees: float = _DEGREES
+) -> Floats:
+    """Return Student-t numbers, of five degrees of freedom by default, scaled to unit variance."""
+    drawn: Floats = numbers.standard_t(degrees, size=shape)
+    return np.asarray(drawn * np.sqrt((degrees - 2) / degrees))
 
 
 def by_security(

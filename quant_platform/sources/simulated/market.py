@@ -244,8 +244,9 @@ class Market:
         overnight = 0.35 * moves + 0.35 * volatility * noise[:, 0]
         overnight[own.of_class("crypto")] = 0.0
         opening = np.exp(path[:, :-1] + overnight) / day.units
-        high = np.maximum(opening, day.close) * np.exp(0.5 * volatility * np.abs(noise[:, 1]))
-        low = np.minimum(opening, day.close) * np.exp(-0.5 * volatility * np.abs(noise[:, 2]))
+        reach = np.where(own.of_class("etf"), 0.25, 0.5)[:, None] * volatility
+        high = np.maximum(opening, day.close) * np.exp(reach * np.abs(noise[:, 1]))
+        low = np.minimum(opening, day.close) * np.exp(-reach * np.abs(noise[:, 2]))
         # A fund or pair that hardly moves does not trade more for it.
         usual = np.hypot(own.volatility, self.paths.common_volatility)[:, None]
         attention = [
@@ -261,13 +262,13 @@ class Market:
         ]
         share = np.arange(BLOCK) / BLOCK
         interest = 0.35 * (attention[0] * (1 - share) + attention[1] * share)
+        answer = np.where(own.of_class("crypto"), 0.55, 0.3)[:, None]
         money = (
             0.7 * (path[:, 1:] - np.log(own.price)[:, None])
             + interest
-            + 0.45 * np.minimum(np.abs(moves) / volatility, 6.0)
-            - 0.4
+            + answer * (np.minimum(np.abs(moves) / volatility, 6.0) - 0.8)
             + 0.5 * np.log(volatility / usual)
-            + 0.3 * noise[:, 3]
+            + 0.4 * noise[:, 3]
         )
         volume = own.turnover[:, None] * np.exp(money) / day.close
         return opening, high, low, volume

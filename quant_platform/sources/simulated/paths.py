@@ -56,6 +56,10 @@ from quant_platform.sources.simulated.state import (
 
 _SHOCK, _MEMORY = 0.07, 0.88
 """GARCH of the idiosyncratic part: weight of the last shock squared and of the last variance."""
+_DEGREES = 3.5
+"""Of the idiosyncratic part: single securities have fatter tails than the market."""
+_FELT = 0.8726
+"""Mean square of such a shock, counted for at most four deviations."""
 _SPREAD = 0.45  # sd of the log variance that a block begins with
 _SLIDE = 0.03
 _PINNED = 0.002
@@ -302,7 +306,7 @@ class Paths:
         who = (groups[:, None] * GROUP + np.arange(GROUP)).ravel()
         own, seed, owner = self.roster, self.seed, self.owner
         shocks = by_security(
-            seed, owner, "shocks", groups, lambda g: unit_t(g, (GROUP, BLOCK)), block=number
+            seed, owner, "shocks", groups, lambda g: unit_t(g, (GROUP, BLOCK), _DEGREES), block=number
         )
         noise = by_security(
             seed,
@@ -385,7 +389,7 @@ class Paths:
 
 def _variances(shocks: Floats, begin: Floats) -> Floats:
     """GARCH variances around one, securities by days."""
-    squares = np.minimum(np.abs(np.ascontiguousarray(shocks.T)), 4.0) ** 2
+    squares = np.minimum(np.abs(np.ascontiguousarray(shocks.T)), 4.0) ** 2 / _FELT
     variances = np.empty_like(squares)
     variance = begin
     for day in range(len(squares)):

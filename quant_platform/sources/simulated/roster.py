@@ -134,7 +134,7 @@ def roster(
     size = traits[:, 0]  # 0 is small
     # Small companies are wilder and load on size.
     wild = 0.6 * traits[:, 1] + 0.4 * (1 - size)
-    volatility = np.select([stock, etf], [0.008 + 0.015 * wild, 0.0006], 0.013 + 0.027 * wild)
+    volatility = np.select([stock, etf], [0.007 + 0.014 * wild, 0.0006], 0.017 + 0.030 * wild)
     volatility[[n for n, fund in funds.items() if fund.category == "Thematic"]] = 0.006
     price = _logs(traits[:, 2], np.where(crypto, 0.02, 12.0), np.where(crypto, 400.0, 250.0))
     turnover = _logs(size, np.where(crypto, 1e5, 2e6), np.where(crypto, 3e8, 8e8))

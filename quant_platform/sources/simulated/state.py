@@ -4,7 +4,7 @@ From the market's start, in one pass and once per process (a few thousand steps)
 
 1. A Markov chain walks between bull, bear and crisis; each has a drift and a long-run volatility.
 2. The market's volatility is a GARCH with a leverage effect (Glosten, Jagannathan and Runkle 1993):
-   a fall raises it more than a rise. Shocks are Student-t with five degrees of freedom.
+   a fall raises it more than a rise. Shocks are Student-t.
 3. Style returns (size, value, momentum, profitability, investment), eleven sectors, the ten-year
    yield, the credit spread, gold, oil and the world outside the US are Student-t, calm or wild with
    the market; credit, oil and the world move with it as well.
@@ -59,23 +59,29 @@ class _Weather:
     shock: float  # GARCH: weight of the last shock squared
     leverage: float  # more of it after a fall
     memory: float  # weight of the last variance
+    degrees: float  # of freedom of its Student-t shocks
+    felt: float  # mean square of such a shock, counted for at most four deviations
 
 
 _EQUITY = _Weather(
     drift=(0.16 / 252, -0.10 / 252, -0.45 / 252),
-    volatility=(0.0068, 0.0120, 0.0200),
+    volatility=(0.0080, 0.0125, 0.0200),
     moves=((0.9965, 0.0030, 0.0005), (0.0120, 0.9830, 0.0050), (0.0100, 0.0250, 0.9650)),
-    shock=0.03,
-    leverage=0.11,
+    shock=0.035,
+    leverage=0.12,
     memory=0.88,
+    degrees=5.0,
+    felt=0.9558,
 )
 _CRYPTO = _Weather(
     drift=(0.85 / 365, -0.45 / 365, -1.8 / 365),
-    volatility=(0.026, 0.031, 0.050),
+    volatility=(0.039, 0.049, 0.073),
     moves=((0.9945, 0.0050, 0.0005), (0.0090, 0.9860, 0.0050), (0.0200, 0.0400, 0.9400)),
-    shock=0.06,
-    leverage=0.05,
-    memory=0.87,
+    shock=0.09,
+    leverage=0.0,
+    memory=0.89,
+    degrees=3.5,
+    felt=0.8726,
 )
 EQUITY_CALM, CRYPTO_CALM = _EQUITY.volatility[0], _CRYPTO.volatility[0]
 """Volatility a day of each market in its calmest regime."""
@@ -138,7 +144,7 @@ class EquityState:
 
 def _climate(weather: _Weather, seed: int, owner: str, count: int) -> Climate:
     luck = stream(seed, owner, "regime").random(count).tolist()
-    shocks = unit_t(stream(seed, owner, "market"), count).tolist()
+    shocks = unit_t(stream(seed, owner, "market"), count, weather.degrees).tolist()
     persistence = weather.shock + weather.leverage / 2 + weather.memory
     regime, variance = 0, weather.volatility[0] ** 2
     regimes, returns, volatilities, afterwards = [], [], [], []
@@ -151,7 +157,7 @@ def _climate(weather: _Weather, seed: int, owner: str, count: int) -> Climate:
         returns.append(weather.drift[regime] + move)
         volatilities.append(volatility)
         # A single shock of a fat tail counts for no more than four deviations.
-        felt = min(abs(shock), 4.0) ** 2 * variance
+        felt = min(abs(shock), 4.0) ** 2 * variance / weather.felt
         push = weather.shock + (weather.leverage if shock < 0 else 0.0)
         long_run = weather.volatility[regime] ** 2
         variance = (1 - persistence) * long_run + push * felt + weather.memory * variance
