@@ -1,12 +1,15 @@
-"""Listings and corporate actions: what a source published in a range of knowledge sessions.
+"""Reference data: what a source published of listings, actions, earnings, members, funds.
 
-Both are told once, possibly years before: the first session of history holds all that was known
+Each is told once, possibly years before: the first session of history holds all that was known
 before it, too.
 """
 
 from __future__ import annotations
 
 from quant_platform.lakehouse.contracts.actions import ACTIONS
+from quant_platform.lakehouse.contracts.earnings import EARNINGS
+from quant_platform.lakehouse.contracts.fund_facts import FUND_FACTS
+from quant_platform.lakehouse.contracts.membership import MEMBERSHIP
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.delivery import asked_sessions, taken
@@ -42,7 +45,7 @@ def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> I
 
 
 def published_actions(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
-    """Take the splits and delistings that became known; as ``published_securities``.
+    """Take the corporate actions that became known; as ``published_securities``.
 
     Returns
     -------
@@ -51,3 +54,39 @@ def published_actions(source: Source, sleeve: str, wanted: SessionRange) -> Inge
     """
     delivered = source.actions(wanted.calendar, sleeve, asked_sessions(wanted))
     return taken(delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True)
+
+
+def published_earnings(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the announcements that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/earnings`` and the rejected ones.
+    """
+    delivered = source.earnings(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, EARNINGS, wanted, source=source.name, first_holds_earlier=True)
+
+
+def published_membership(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the index memberships that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/membership`` and the rejected ones.
+    """
+    delivered = source.membership(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, MEMBERSHIP, wanted, source=source.name, first_holds_earlier=True)
+
+
+def published_fund_facts(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the facts of funds that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/fund_facts`` and the rejected ones.
+    """
+    delivered = source.fund_facts(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, FUND_FACTS, wanted, source=source.name, first_holds_earlier=True)

@@ -151,7 +151,7 @@ class _Walk:
         self.split_from = splits["from"].to_numpy()
         self.split_step = splits["step"].to_numpy()
         ends = (
-            published.filter(pl.col("kind") == "delisting")
+            published.filter(pl.col("kind").cast(pl.String).is_in(["delisting", "merger"]))
             .with_columns(effective=pl.max_horizontal("session", "knowledge_session"))
             .join(codes, on="security_id")
             .join(effective, on="effective")

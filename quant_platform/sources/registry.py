@@ -7,7 +7,7 @@ from collections.abc import Callable
 from quant_platform.errors import SourceError
 from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
-from quant_platform.sources.simulated import SimulatedSource
+from quant_platform.sources.simulated.source import SimulatedSource
 
 _BUILDERS: dict[str, Callable[[Settings], Source]] = {"simulated": SimulatedSource.from_settings}
 

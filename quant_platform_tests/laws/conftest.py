@@ -17,7 +17,7 @@ LAST = date(2023, 4, 12)
 
 MARKET = {
     # With this seed a security is listed and one is delisted between FIRST and LAST.
-    "platform__embedded_market__seed": 22,
+    "platform__embedded_market__seed": 1560,
     **{
         f"platform__embedded_market__dirt__{kind}": 0.003
         for kind in ("missing", "late", "corrected", "impossible", "duplicated")
@@ -42,12 +42,10 @@ _SHORT_SLEEVE = {
 }
 CHAIN: dict[str, Any] = {
     **MARKET,
-    # With this seed, after the account was opened, a coin and a fund are delisted, a stock is
+    # With this seed, after the account was opened, a security is delisted, a stock is
     # split, and a session of stocks arrives late.
-    "platform__embedded_market__seed": 8,
+    "platform__embedded_market__seed": 16233,
     "platform__embedded_market__symbols_per_sleeve": 12,
-    # The first fund, which the shipped file names, is not listed in these months.
-    "regimes__benchmark__security_id": "etfs-0001",
     "platform__history_start": CHAIN_FIRST.isoformat(),
     "platform__walk_forward_start": DECIDED.isoformat(),
     "execution__opened": OPENED.isoformat(),

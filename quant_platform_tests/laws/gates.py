@@ -216,7 +216,7 @@ HONEST = Recipe(
     {
         "platform__history_start": START.isoformat(),
         "platform__walk_forward_start": START.isoformat(),
-        "platform__embedded_market__seed": 22,
+        "platform__embedded_market__seed": 1560,
         **{
             f"platform__embedded_market__dirt__{kind}": 0.0
             for kind in ("missing", "late", "corrected", "impossible", "duplicated")

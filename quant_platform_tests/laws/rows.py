@@ -34,6 +34,8 @@ OWN: Mapping[str, Mapping[str, pl.Expr]] = {
     # A Saturday, and before the days that calendars cover.
     "session_in_calendar": {"session": pl.lit(date(1970, 1, 3))},
     "a_split_has_a_ratio": {"kind": pl.lit("split"), "value": pl.lit(0.0)},
+    "a_dividend_has_an_amount": {"kind": pl.lit("dividend"), "value": pl.lit(None)},
+    "a_stay_ends_after_it_began": {"valid_to": pl.col("valid_from") - pl.duration(days=1)},
 }
 """Values that break a rule whose name does not tell them."""
 

@@ -25,6 +25,7 @@ def action(
         "known_at": CALENDAR.close(arrival) + timedelta(minutes=30),
         "known_at_basis": "observed",
         "value": value,
+        "counterpart": None,
     }
 
 

@@ -20,7 +20,16 @@ DIRTY = SimulatedSource(
     seed=7,
     start=date(2015, 1, 2),
     sleeves=SLEEVES,
-    dirt=Dirt(missing=0.002, late=0.002, corrected=0.002, impossible=0.001, duplicated=0.001),
+    dirt=Dirt(
+        missing=0.002,
+        late=0.002,
+        corrected=0.002,
+        impossible=0.001,
+        duplicated=0.001,
+        bad_print=0.0005,
+        untraded=0.0005,
+        stale=0.0003,
+    ),
     lag=timedelta(minutes=30),
 )
 CLEAN = SimulatedSource(
