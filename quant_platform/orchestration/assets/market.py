@@ -13,6 +13,7 @@ from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
 from quant_platform.market.reference import (
+    actions_windows,
     published_actions,
     published_earnings,
     published_fund_facts,
@@ -22,6 +23,7 @@ from quant_platform.market.reference import (
 from quant_platform.market.returns import returns_windows, session_returns
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.protocol import Source
 
 GROUP = "market_data"
@@ -53,12 +55,7 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
             "Raw daily bars as published. Late bars and corrections are new rows in later "
             "partitions.",
         ),
-        _published(
-            sleeve,
-            "actions",
-            published_actions,
-            "Corporate actions as published, by the session on which they take effect.",
-        ),
+        _actions(sleeve),
         *(
             _published(sleeve, kind, take, description)
             for kind, (take, description) in _OPTIONAL.items()
@@ -86,6 +83,26 @@ def _published(
         description=f"{description} Partitioned by the session in which a row became known; rows "
         f"that break the contract are in quarantine/{sleeve.table(kind)}.",
         group=GROUP,
+        identity=sleeve.identity,
+    )
+
+
+def _actions(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.hygiene
+
+    def published(frames: Frames, own: HygieneSettings, wanted: SessionRange) -> Ingested:
+        return published_actions(sleeve.source, sleeve.sleeve.name, wanted, frames["bars"], own)
+
+    return sleeve.stage(
+        "actions",
+        function=published,
+        settings=settings,
+        modules=(published_actions.__module__, type(sleeve.source).__module__),
+        description="Corporate actions as published, by the session on which they take effect. "
+        "Partitioned by the session in which a row became known; rows that break the contract or "
+        f"contradict the price are in quarantine/{sleeve.table('actions')}.",
+        group=GROUP,
+        windows=sleeve.windows(actions_windows()),
         identity=sleeve.identity,
     )
 
