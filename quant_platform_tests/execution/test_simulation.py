@@ -64,8 +64,8 @@ def test_what_is_known_later_changes_nothing(seed: int, last: int) -> None:
             if row["session"] > session:
                 row["mark"] *= 3
                 row["execution_price"] = 7.0
-                row["delisted"] = False
-                row["split"] = 2.0
+                row["delisted"], row["settlement"] = False, None
+                row["split"], row["cash"] = 2.0, 0.0
     for day in SESSIONS[last + 1 :]:
         world.targets[day] = {"instruments1": 0.5, "new": 0.5}
         world.throttle[day] = 1.0
