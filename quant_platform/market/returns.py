@@ -175,7 +175,7 @@ class _Walk:
     ) -> None:
         """Lay out what is paid in cash by security and the session in which it is paid."""
         paid = (
-            published.filter(pl.col("kind").cast(pl.String).is_in(_CASH_KINDS))
+            published.filter(pl.col("kind").cast(pl.String).is_in(CASH_KINDS))
             .with_columns(
                 pl.col("kind").cast(pl.String),
                 effective=pl.max_horizontal("session", "knowledge_session"),
@@ -281,7 +281,7 @@ class _Walk:
         return pl.DataFrame({name: named.get(name, columns[name]) for name in RETURNS.columns})
 
 
-_CASH_KINDS = ("dividend", "special_dividend", "spin_off")
+CASH_KINDS = ("dividend", "special_dividend", "spin_off")
 _SETTLEMENTS = pl.Series([None, "terms", "last_price"], dtype=RETURNS.columns["settlement"].dtype)
 _ACTIONS = pl.Schema(
     {

@@ -8,7 +8,8 @@
 3. A cell stays where its vintage applies and the session has a bar.
 4. It is described by the last description known at the cutoff, and dropped unless that says that
    the security is listed.
-5. Trend, state and return of the same session are joined on; what has no row there is null.
+5. A security that `market.quality` calls stale is out of the universe, and has no row.
+6. Trend, state and return of the same session are joined on; what has no row there is null.
 
 Look-ahead cannot enter: bars and descriptions are bounded by their knowledge session, the rest is
 read at the session itself.
@@ -49,6 +50,7 @@ def screener_windows(settings: TrendSettings) -> dict[str, Window]:
         "features_trend": Window("features_trend"),
         "features_state": Window("features_state"),
         "returns": Window("returns"),
+        "quality": Window("quality"),
     }
 
 
@@ -61,8 +63,8 @@ def screen(
     ----------
     frames
         ``securities``: every description published so far. ``bars``: published bars of the range
-        and of 19 sessions before it. ``features_trend``, ``features_state``, ``returns``: those of
-        the range.
+        and of 19 sessions before it. ``features_trend``, ``features_state``, ``returns``, ``quality``:
+        those of the range.
     settings
         The tolerance for missing bars, which is that of the trend features.
     wanted
@@ -75,6 +77,8 @@ def screen(
         by session and security.
     """
     rows = _described(_traded(frames["bars"], settings, wanted), frames["securities"])
+    stale = frames["quality"].filter(pl.col("flag").cast(pl.String) == "stale").select(_KEY)
+    rows = rows.join(stale, on=_KEY, how="anti")
     trend = frames["features_trend"].select(
         *_KEY, **{new: pl.col(old) for old, new in _TREND.items()}
     )

@@ -16,11 +16,13 @@ from quant_platform.features.trend import trend_features
 from quant_platform.lakehouse.contracts import CONTRACTS, contract_of
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.bars import published_bars
+from quant_platform.market.quality import quality_windows, session_quality
 from quant_platform.market.reference import published_actions, published_securities
 from quant_platform.market.returns import session_returns
 from quant_platform.scanners.candidates import candidates_windows, unite
 from quant_platform.scanners.engine import scan, scan_windows
 from quant_platform.scanners.screener import screen, screener_windows
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings import StateSettings, TrendSettings
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform.sources import SimulatedSleeve, SimulatedSource
@@ -81,6 +83,8 @@ def market(sleeve: str, source: SimulatedSource = SOURCE, last: date = LAST) -> 
         "features_state": advance_state(frames | nothing, StateSettings(), wanted),
         "returns": session_returns(frames, ReturnsSettings(execution_price=executed), wanted),
     }
+    quality = handed(tables, quality_windows(HygieneSettings()), wanted)
+    tables["quality"] = session_quality(quality, HygieneSettings(), wanted)
     return tables | {"screener": screened(tables, wanted)}
 
 

@@ -64,7 +64,7 @@ def run(
         "bars": bars if isinstance(bars, pl.DataFrame) else bars_frame(bars),
         "securities": table("securities", securities),
     }
-    for kind in ("features_trend", "features_state", "returns"):
+    for kind in ("features_trend", "features_state", "returns", "quality"):
         tables[kind] = table(kind, (derivations or {}).get(kind, []))
     frames = {
         name: tables[window.table]
@@ -314,3 +314,13 @@ def test_the_window_reaches_what_value_traded_needs_and_no_further() -> None:
     oldest = CALENDAR.offset(session, -window.lookback)
     shorter = [one for one in bars if one["session"] != oldest]
     assert run(shorter, told, session, session)["Value.Traded"].null_count() == 1
+
+
+def test_what_is_stale_is_out_of_the_universe_until_it_trades() -> None:
+    bars = [bar(name, day) for name in "ab" for day in DAYS]
+    listed = [description("a", DAYS[0]), description("b", DAYS[0])]
+    flags = {"quality": [derived("quality", DAYS[25], "a", flag="stale", value=5.0)]}
+    made = run(bars, listed, derivations=flags)
+    assert DAYS[25] not in sessions_of(made, "a")
+    assert DAYS[26] in sessions_of(made, "a")
+    assert DAYS[25] in sessions_of(made, "b")

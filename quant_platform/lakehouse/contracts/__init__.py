@@ -43,6 +43,7 @@ from quant_platform.lakehouse.contracts.meta import (
     META_WEIGHTS,
 )
 from quant_platform.lakehouse.contracts.profile_returns import PROFILE_RETURNS
+from quant_platform.lakehouse.contracts.quality import QUALITY
 from quant_platform.lakehouse.contracts.quarantine import QUARANTINE
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
@@ -65,6 +66,7 @@ _ALL = (
     SERIES,
     QUARANTINE,
     RETURNS,
+    QUALITY,
     REGIME,
     # sleeves
     FEATURES_STATE,

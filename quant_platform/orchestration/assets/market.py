@@ -12,6 +12,7 @@ from typing import Any
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
+from quant_platform.market.quality import quality_windows, session_quality
 from quant_platform.market.reference import (
     actions_windows,
     published_actions,
@@ -62,6 +63,7 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
             if kind in sleeve.source.kinds
         ),
         _returns(sleeve),
+        _quality(sleeve),
     ]
 
 
@@ -115,7 +117,22 @@ def _returns(sleeve: SleeveContext) -> Stage:
         settings=settings,
         modules=(session_returns.__module__,),
         description="Return of each security over the session, cut at the price at which orders "
-        "of the evening before fill; splits are neutral, a delisting pays its value.",
+        "of the evening before fill; splits are neutral, dividends are paid in "
+        "cash, who leaves pays its terms or its last price.",
         group=GROUP,
         windows=sleeve.windows(returns_windows(settings)),
+    )
+
+
+def _quality(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.hygiene
+    return sleeve.stage(
+        "quality",
+        function=session_quality,
+        settings=settings,
+        modules=(session_quality.__module__,),
+        description="What is doubtful about the data of each session: stale and missing bars, "
+        "outliers without an action, late bars.",
+        group=GROUP,
+        windows=sleeve.windows(quality_windows(settings)),
     )
