@@ -4,8 +4,8 @@
 ``MEMORY_SESSIONS`` back, and against the other securities of its session. Each of these happens now
 and then to a single name, and never to a fifth of a market at once:
 
-- the close is less than a fifth or more than five times the one before (``prices_out_of_scale``:
-  cents for dollars, another currency, a hundredfold);
+- the close is less than a fifth or more than five times each of the two before
+  (``prices_out_of_scale``: cents for dollars, another currency, a hundredfold);
 - open, high, low, close and volume are those of the session before (``repeats_session_before``: a
   day delivered twice under two dates);
 - they are those of another security (``bar_of_another_security``).
@@ -118,8 +118,11 @@ def _doubts() -> list[pl.Expr]:
     # A bar without a range or a trade may well come twice.
     telling = (pl.col("high") > pl.col("low")) & (pl.col("volume") > 0)
     alike = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in _BAR)
-    step = pl.col("close") / pl.col("close").shift(1)
-    far = (step > _SCALE) | (step < 1 / _SCALE)
+    earlier = (pl.col("code") == pl.col("code").shift(2)) & (
+        pl.col("ordinal") - pl.col("ordinal").shift(2) <= MEMORY_SESSIONS
+    )
+    # Far from the print before only: it was that one which was out of scale, and this one is not.
+    far = _far(1) & (_far(2) | ~earlier.fill_null(value=False))
     # The hash of a bar stands for the bar: one column is compared instead of six.
     whole = pl.struct("ordinal", *_BAR).hash()
     doubts = (own & far, own & telling & alike, telling & whole.is_duplicated())
@@ -127,6 +130,12 @@ def _doubts() -> list[pl.Expr]:
         doubt.fill_null(value=False).alias(name)
         for name, doubt in zip(_DOUBTS, doubts, strict=True)
     ]
+
+
+def _far(back: int) -> pl.Expr:
+    """Whether the close is on another scale than that of so many prints before."""
+    step = pl.col("close") / pl.col("close").shift(back)
+    return (step > _SCALE) | (step < 1 / _SCALE)
 
 
 def doubts_of_actions(

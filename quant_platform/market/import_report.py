@@ -109,6 +109,7 @@ def report_of(
         bars = with_security(delivered, prepared.reference.who.ids)
         sorted_out = ingest(bars, BARS, calendar, doubt=doubts_of_bars(bars.head(0), calendar))
         facts |= _facts(delivered, sorted_out)
+        findings += _disorder(prepared.manifest)
         findings += _of_bars(delivered, sorted_out, calendar)
         findings += _of_actions(prepared, sorted_out, calendar, hygiene)
         findings += _of_securities(prepared)
@@ -159,6 +160,12 @@ def _shrunk(manifest: Manifest, before: Manifest | None) -> Iterator[Finding]:
             )
 
 
+def _disorder(manifest: Manifest) -> Iterator[Finding]:
+    count = sum(entry.out_of_order for entry in manifest.bars)
+    if count:
+        yield Finding("note", "rows out of order", count, "they are sorted; nothing is lost")
+
+
 def _of_bars(
     delivered: pl.DataFrame, sorted_out: Ingested, calendar: SessionCalendar
 ) -> Iterator[Finding]:
@@ -168,14 +175,6 @@ def _of_bars(
     yield from _late(rows)
     yield from _thin(rows)
     yield from _gaps(rows, calendar)
-    in_order = delivered.select(
-        (
-            (pl.col("symbol") == pl.col("symbol").shift(1))
-            & (pl.col("session") < pl.col("session").shift(1))
-        ).sum()
-    ).item()
-    if in_order:
-        yield Finding("note", "rows out of order", in_order, "they are sorted; nothing is lost")
 
 
 def _rejections(delivered: pl.DataFrame, sorted_out: Ingested) -> Iterator[Finding]:

@@ -69,9 +69,7 @@ def _without_cash(
 ) -> pl.DataFrame:
     """Take what was paid out of the prices before it."""
     paid = (
-        known.filter(
-            pl.col("kind").cast(pl.String).is_in(CASH_KINDS), pl.col("session") <= session
-        )
+        known.filter(pl.col("kind").cast(pl.String).is_in(CASH_KINDS), pl.col("session") <= session)
         .sort("known_at")
         .unique(["security_id", "session", "kind"], keep="last")
         .group_by("security_id", "session")

@@ -75,9 +75,7 @@ def session_quality(
         .select(*_KEY, "mark_session", "total", "split", "cash", "delisted")
         .collect()
         .join(ordinals, on="session")
-        .join(
-            ordinals.rename({"session": "mark_session", "ordinal": "marked"}), on="mark_session"
-        )
+        .join(ordinals.rename({"session": "mark_session", "ordinal": "marked"}), on="mark_session")
     )
     first = wanted.calendar.ordinal(wanted.first)
     present = returns.filter(pl.col("ordinal") >= first, ~pl.col("delisted"))
@@ -95,7 +93,9 @@ def session_quality(
         .select("ordinal", "security_id", flag=pl.lit("late"), value="value"),
     ]
     return (
-        pl.concat(part.with_columns(pl.col("value", "ordinal").cast(pl.Float64)) for part in flagged)
+        pl.concat(
+            part.with_columns(pl.col("value", "ordinal").cast(pl.Float64)) for part in flagged
+        )
         .with_columns(
             pl.col("flag").cast(QUALITY.columns["flag"].dtype), pl.col("ordinal").cast(pl.Int64)
         )
@@ -121,7 +121,7 @@ def _active(bars: pl.DataFrame, settings: HygieneSettings) -> pl.DataFrame:
 
 
 def _outliers(returns: pl.DataFrame, settings: HygieneSettings) -> pl.DataFrame:
-    """Returns that are far from the security's own, and have no action."""
+    """Pick the returns that are far from the security's own, and have no action."""
     window = f"{settings.outlier_sessions}i"
     ordered = returns.sort("security_id", "ordinal")
 

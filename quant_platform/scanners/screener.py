@@ -63,8 +63,8 @@ def screen(
     ----------
     frames
         ``securities``: every description published so far. ``bars``: published bars of the range
-        and of 19 sessions before it. ``features_trend``, ``features_state``, ``returns``, ``quality``:
-        those of the range.
+        and of 19 sessions before it. ``features_trend``, ``features_state``, ``returns``,
+        ``quality``: those of the range.
     settings
         The tolerance for missing bars, which is that of the trend features.
     wanted

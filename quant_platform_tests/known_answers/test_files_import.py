@@ -43,7 +43,6 @@ def imported(folder: Path, mapping: Path, lake: Path, sleeve: str) -> FilesSourc
 # -- total returns ---------------------------------------------------------------------------------
 
 
-
 @pytest.fixture(scope="module")
 def cumulated(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """Wealth of one unit held from the first bar on, beside the vendor's adjusted close."""
@@ -77,9 +76,7 @@ def cumulated(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
         symbol=pl.col("security_id").str.strip_prefix("US:"),
         wealth=(1 + pl.col("total")).cum_prod().over("security_id", order_by="session"),
     )
-    return raw.select("symbol", "date", "adj_close").join(
-        wealth, on=["symbol", "date"], how="left"
-    )
+    return raw.select("symbol", "date", "adj_close").join(wealth, on=["symbol", "date"], how="left")
 
 
 @pytest.mark.parametrize(("symbol", "tolerance"), ADJUSTED)

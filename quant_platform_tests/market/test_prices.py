@@ -15,9 +15,7 @@ DAYS = SESSIONS[:8]
 
 
 def closes(bars: list[Any], actions: list[Any], at: int, *, cash: bool = False) -> list[float]:
-    window = price_window(
-        bars_frame(bars), actions_frame(actions), CALENDAR, DAYS[at], cash=cash
-    )
+    window = price_window(bars_frame(bars), actions_frame(actions), CALENDAR, DAYS[at], cash=cash)
     assert window["session"].to_list() == DAYS[: at + 1]
     return window["close"].to_list()
 

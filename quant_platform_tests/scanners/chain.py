@@ -22,8 +22,8 @@ from quant_platform.market.returns import session_returns
 from quant_platform.scanners.candidates import candidates_windows, unite
 from quant_platform.scanners.engine import scan, scan_windows
 from quant_platform.scanners.screener import screen, screener_windows
-from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings import StateSettings, TrendSettings
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform.sources import SimulatedSleeve, SimulatedSource
 from quant_platform_tests.scanners.manifests import shipped

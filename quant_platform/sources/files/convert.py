@@ -158,6 +158,13 @@ def segment_of(read: Read) -> pl.DataFrame:
     return read.rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
 
 
+def out_of_order(rows: pl.DataFrame) -> int:
+    """Count the rows that describe an earlier session than the row above, of the same symbol."""
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    back = rows.select((same & (pl.col("session") < pl.col("session").shift(1))).sum())
+    return int(back.item())
+
+
 def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
     """By symbol: first and last session with a bar, and since when the first one was known."""
     return (

@@ -29,6 +29,7 @@ from quant_platform.sources.files.convert import (
     FolderReader,
     Reference,
     kinds_of,
+    out_of_order,
     reference_of,
     segment_of,
     spans_of,
@@ -50,6 +51,7 @@ class ImportedFile:
     changed_ns: int
     rows: int
     segment: str
+    out_of_order: int = 0
 
     def is_still(self, path: Path) -> bool:
         """Whether the file on disk is the one that was imported."""
@@ -186,7 +188,10 @@ class ImportStore:
                 self._write(f"bars/{segment}", rows)
                 new += rows.height
                 entries.append(
-                    ImportedFile(name, state.st_size, state.st_mtime_ns, rows.height, segment)
+                    ImportedFile(
+                        *(name, state.st_size, state.st_mtime_ns, rows.height, segment),
+                        out_of_order=out_of_order(read.rows),
+                    )
                 )
         manifest = Manifest(
             str(reader.folder),

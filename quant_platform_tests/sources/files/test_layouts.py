@@ -13,7 +13,10 @@ from quant_platform.sources.files import FolderReader, read_mapping
 from quant_platform_tests.sources.files.folders import write
 from quant_platform_tests.sources.markets import NYSE
 
-CBOE = "DATE,OPEN,HIGH,LOW,CLOSE\n01/02/2024,13.21,14.23,13.10,13.20\n01/03/2024,13.38,14.22,13.33,14.04\n"
+CBOE = """DATE,OPEN,HIGH,LOW,CLOSE
+01/02/2024,13.21,14.23,13.10,13.20
+01/03/2024,13.38,14.22,13.33,14.04
+"""
 
 FRENCH = """This file was created by CMPT_ME_BEME_RETS using the 202404 CRSP database.
 
@@ -70,7 +73,8 @@ def test_factors_of_french_in_fractions_with_gaps(tmp_path: Path) -> None:
     write(tmp_path, {"F-F.csv": FRENCH})
     rows = read(
         tmp_path,
-        "series:\n  - files: F-F.csv\n    layout: french\n    wide: {Mkt-RF: ff/mkt_rf, SMB: ff/smb}\n"
+        "series:\n  - files: F-F.csv\n    layout: french\n"
+        "    wide: {Mkt-RF: ff/mkt_rf, SMB: ff/smb}\n"
         "    columns: {value: {column: value, scale: 0.01}, unit: {value: fraction}}\n"
         "    known_at: {published: 2024-03-05}\n",
         "series",
@@ -96,7 +100,8 @@ def test_filings_of_edgar_are_known_on_their_day(tmp_path: Path) -> None:
     write(tmp_path, {"master.idx.txt": EDGAR})
     rows = read(
         tmp_path,
-        "earnings:\n  - files: master.idx.txt\n    layout: edgar\n    where: {'Form Type': [10-Q]}\n"
+        "earnings:\n  - files: master.idx.txt\n    layout: edgar\n"
+        "    where: {'Form Type': [10-Q]}\n"
         "    columns: {symbol: CIK, period: {value: filed}, announced_on: Date Filed}\n"
         "    known_at: {column: Date Filed}\n",
         "earnings",
@@ -108,7 +113,7 @@ def test_filings_of_edgar_are_known_on_their_day(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["french", "ishares", "edgar"])
 def test_another_layout_is_refused_in_a_sentence(tmp_path: Path, layout: str) -> None:
     write(tmp_path, {"a.csv": CBOE})
-    with pytest.raises(SourceError, match="a.csv is not in the layout of"):
+    with pytest.raises(SourceError, match=r"a\.csv is not in the layout of"):
         read(tmp_path, f"series:\n  - files: a.csv\n    layout: {layout}\n", "series")
 
 
@@ -117,7 +122,10 @@ def test_another_layout_is_refused_in_a_sentence(tmp_path: Path, layout: str) ->
     [
         ("bars:\n  - files: a.csv\n    colums: {}\n", "map.yaml:3: unknown key 'colums'"),
         ("bars:\n  - columns: {}\n", "files is missing"),
-        ("bars:\n  - files: a.csv\n    columns: {close: {scale: 2.0}}\n", "one of column and value"),
+        (
+            "bars:\n  - files: a.csv\n    columns: {close: {scale: 2.0}}\n",
+            "one of column and value",
+        ),
         ("bars:\n  - files: a.csv\n    layout: cbot\n", "found the text 'cbot'"),
         (
             "bars:\n  - files: a.csv\n    known_at: {column: x, published: 2024-01-02}\n",

@@ -27,8 +27,15 @@ PRICES = ["open", "high", "low", "close"]
 on_bad = pl.col("date") == BAD
 
 
+def spoilt(table: pl.DataFrame, factor: float) -> pl.DataFrame:
+    """Multiply the prices of the bad session."""
+    return table.with_columns(
+        pl.when(on_bad).then(pl.col(name) * factor).otherwise(name).alias(name) for name in PRICES
+    )
+
+
 def returns_of(folder: Path, lake: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Returns that a folder leads to, and what was rejected of its bars."""
+    """Compute what a folder leads to; return what was rejected of its bars as well."""
     source, report = imported(folder, lake)
     assert not report.refusals
     bars = published_bars(source, SLEEVE, span())
@@ -49,17 +56,15 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     ("change", "rule"),
     [
         (
-            lambda t: t.with_columns(pl.when(on_bad).then(pl.col(PRICES) * 100).otherwise(PRICES)),
+            lambda t: spoilt(t, 100),
             "prices_out_of_scale",
         ),
         (
-            lambda t: t.with_columns(pl.when(on_bad).then(-pl.col(PRICES)).otherwise(PRICES)),
+            lambda t: spoilt(t, -1),
             "min_exclusive",
         ),
         (
-            lambda t: t.with_columns(
-                volume=pl.when(on_bad).then(float("nan")).otherwise("volume")
-            ),
+            lambda t: t.with_columns(volume=pl.when(on_bad).then(float("nan")).otherwise("volume")),
             "volume|nan",
         ),
         (
@@ -88,9 +93,9 @@ def test_a_spoilt_session_is_rejected_and_its_returns_are_those_of_no_bar(
     made, rejected = returns_of(folder, tmp_path / "lake")
     assert rejected.height == 12
     assert all(rule in broken for broken in rejected["rule"])
-    spoilt = made.filter(pl.col("session") == BAD)
-    assert spoilt["execution_price"].null_count() == 12
-    assert spoilt["total"].abs().max() == 0
+    bad = made.filter(pl.col("session") == BAD)
+    assert bad["execution_price"].null_count() == 12
+    assert bad["total"].abs().max() == 0
     # The sessions before know nothing of it, and the chain comes back to the honest marks.
     early = pl.col("session") < BAD
     assert made.filter(early).equals(honest.filter(early))
