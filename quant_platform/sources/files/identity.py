@@ -263,7 +263,10 @@ def _with_ids(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
             seen.add(first)
         ids[listing] = own_ids[first]
     return listed.with_columns(
-        security_id=pl.col("listing").replace_strict(ids, return_dtype=pl.String)
+        # An empty mapping would have no type of its own.
+        security_id=pl.col("own")
+        if not ids
+        else pl.col("listing").replace_strict(ids, return_dtype=pl.String)
     )
 
 
