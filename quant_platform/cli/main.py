@@ -23,6 +23,7 @@ COMMANDS = {
     "import": "Look over a folder of market data, and take it in.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
+    "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",
     "ledger": "Verify and read the ledgers.",
     "config": "Show and describe the settings.",
     "ui": "Start the Dagster UI and its daemon.",

@@ -1,4 +1,8 @@
-"""``quant sql``: ask the lake's views."""
+"""``quant sql``: ask the lake's views.
+
+An answer over a table that has lost a file says so where it stands: a person reads it under the
+table, a program gets an error instead of rows unless it asks for what is left.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,13 @@ def sql_command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one row a line.")] = False,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            help="Print JSON also where files of the asked tables are gone; the gap is told on "
+            "standard error."
+        ),
+    ] = False,
 ) -> None:
     """Ask the lake's views with a query, which can change and write nothing."""
     lake = Lake.open(load_settings().lake_root)
@@ -40,7 +51,9 @@ def sql_command(
         "select schema_name || '.' || view_name as view, comment as grain "
         "from duckdb_views() where not internal order by 1"
     )
-    frame = query_catalog(lake, query or listing, lambda line: typer.echo(line, err=True))
+    gaps: list[str] = []
+    refuses = as_json and not partial
+    frame = query_catalog(lake, query or listing, None if refuses else gaps.append)
     if limit is None:
         limit = 0 if as_json else SHOWN_ROWS
     shown = frame.head(limit) if limit else frame
@@ -49,6 +62,8 @@ def sql_command(
     if as_json:
         for row in shown.to_dicts():
             typer.echo(json.dumps(_plain(row), default=str, allow_nan=False))
+        for gap in gaps:
+            typer.echo(gap, err=True)
         return
     table = Table()
     for name, dtype in frame.schema.items():
@@ -56,6 +71,8 @@ def sql_command(
     for cells in shown.iter_rows():
         table.add_row(*("–" if cell is None else escape(_cell(cell)) for cell in cells))
     table_console().print(table)
+    for gap in gaps:
+        typer.echo(gap)
 
 
 def _plain(value: object) -> object:

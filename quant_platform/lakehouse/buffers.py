@@ -3,6 +3,9 @@
 A column becomes contiguous little-endian buffers once, and a partition hashes its slice of them;
 `quant_platform.lakehouse.content` says what goes into the hash and why. What lies under a null is
 zero, so that it cannot show.
+
+Most partitions are a few rows, for which one expression of Polars costs a hundred times what
+hashing their bytes does: values and masks are taken from the column's memory wherever it has them.
 """
 
 from __future__ import annotations
@@ -30,6 +33,14 @@ _VALUE_TYPES: dict[type[pl.DataType], str] = {
     pl.Date: "date",
     pl.Time: "time",
 }
+_STORED_AS: dict[type[pl.DataType], type[pl.DataType]] = {
+    pl.Boolean: pl.UInt8,
+    pl.Date: pl.Int32,
+    pl.Time: pl.Int64,
+    pl.Datetime: pl.Int64,
+    pl.Duration: pl.Int64,
+}
+"""The numbers that stand for values that are not numbers themselves."""
 _TEXT_TYPES: dict[type[pl.DataType], str] = {
     pl.String: "string",
     pl.Enum: "enum",
@@ -97,14 +108,16 @@ def buffers_of(series: pl.Series) -> Buffers:
     return _ValueColumn(series)
 
 
+Mask = np.ndarray[Any, np.dtype[np.uint8]]
+
+
 class _Nulls:
     """Which rows are null: one byte per row, or nothing at all where no row is."""
 
-    def __init__(self, series: pl.Series) -> None:
-        self._mask: np.ndarray[Any, np.dtype[np.uint8]] | None = None
-        if series.null_count():
-            self._mask = series.is_null().cast(pl.UInt8).to_numpy()
-            self._before = np.concatenate(([0], np.cumsum(self._mask, dtype=np.int64)))
+    def __init__(self, mask: Mask | None) -> None:
+        self._mask = mask
+        if mask is not None:
+            self._before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
 
     def feed(self, digest: Digest, start: int, stop: int) -> None:
         # The flag depends on these rows only; a null elsewhere in the range must not show.
@@ -115,15 +128,32 @@ class _Nulls:
             digest.update(self._mask[start:stop])
 
 
+def _mask_of(array: Any) -> Mask:
+    """Mask of an Arrow array that has nulls: its validity, one byte per row and turned round."""
+    validity = np.frombuffer(array.buffers()[0], dtype=np.uint8)
+    bits = np.unpackbits(validity, bitorder="little")
+    return 1 - bits[array.offset : array.offset + len(array)]
+
+
+def _mask_of_rows(series: pl.Series) -> Mask | None:
+    """Mask of a nested column, whose memory is not worth turning into Arrow for it."""
+    return series.is_null().cast(pl.UInt8).to_numpy() if series.null_count() else None
+
+
 class _ValueColumn:
     """Booleans, numbers and times: one fixed-width value per row."""
 
     def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
-        values = series.to_physical()
-        if values.dtype == pl.Boolean:
-            values = values.cast(pl.UInt8)
-        array = values.fill_null(0).rechunk().to_numpy()
+        stored_as = _STORED_AS.get(type(series.dtype))
+        values = series if stored_as is None else series.cast(stored_as)
+        mask, array = None, values.to_numpy() if not values.null_count() else None
+        if array is None:
+            arrow: Any = values.to_arrow()
+            mask = _mask_of(arrow)
+            memory = np.frombuffer(arrow.buffers()[1], dtype=arrow.type.to_pandas_dtype())
+            rows = memory[arrow.offset : arrow.offset + len(arrow)]
+            array = np.where(mask, rows.dtype.type(0), rows)
+        self._nulls = _Nulls(mask)
         if array.dtype.kind == "f":
             not_a_number = np.isnan(array)
             if not_a_number.any():
@@ -139,8 +169,10 @@ class _TextColumn:
     """Text: the length of each row in bytes, then all bytes joined."""
 
     def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
-        arrow: Any = series.cast(pl.String).fill_null("").rechunk().to_arrow()
+        texts = series.cast(pl.String)
+        mask = _mask_of(texts.to_arrow()) if texts.null_count() else None
+        self._nulls = _Nulls(mask)
+        arrow: Any = (texts if mask is None else texts.fill_null("")).rechunk().to_arrow()
         _, offsets, data = arrow.buffers()
         ends = np.frombuffer(offsets, dtype="<i8")[arrow.offset : arrow.offset + len(arrow) + 1]
         self._bounds = ends if len(ends) else np.zeros(1, dtype="<i8")
@@ -157,7 +189,7 @@ class _ListColumn:
     """Lists: the length of each row, then the joined elements as a column of their own."""
 
     def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
+        self._nulls = _Nulls(_mask_of_rows(series))
         lengths = series.list.len().fill_null(0).cast(pl.Int64).to_numpy()
         self._lengths = np.ascontiguousarray(lengths, dtype="<i8")
         self._bounds = np.concatenate(([0], np.cumsum(self._lengths)))
@@ -173,7 +205,7 @@ class _StructColumn:
     """Structs: each field as a column of its own, in the order of their names."""
 
     def __init__(self, series: pl.Series) -> None:
-        self._nulls = _Nulls(series)
+        self._nulls = _Nulls(_mask_of_rows(series))
         # A field of a null struct may hold anything; none of it is content.
         fields = [series.struct.field(name) for name in sorted(series.struct.fields)]
         if series.null_count():

@@ -10,7 +10,8 @@
 3. Views are globs: new partitions show at once. The catalog is rebuilt when the tables, their
    versions or their blocked-ness of files change what the globs should name.
 4. DuckDB reads whatever files there are. Before a query the files of the tables that it names are
-   compared with their logs: a damaged one is an error, one that is gone is told.
+   compared with their logs: a damaged one is an error, and so is one that is gone, unless the
+   caller says to whom the gap is told. An answer that looks whole is whole.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ def query_catalog(
         SQL of DuckDB.
     tell
         Is told in a sentence what is missing from the answer: partitions whose files are gone.
+        Without it such an answer is refused.
 
     Returns
     -------
@@ -141,19 +143,25 @@ def query_catalog(
     Raises
     ------
     LakeError
-        When the query cannot be run, or a file of a table that it names is damaged.
+        When the query cannot be run, a file of a table that it names is damaged, or one is gone
+        and there is nobody to tell.
     """
     path = refresh_catalog(lake)
     try:
         _refuse_changes(query)
         for table in _tables_in(lake, query):
             gone = _compare_files(lake, table)
-            if gone and tell is not None:
+            if gone:
                 others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-                tell(
-                    f"Table '{table}' is not whole: the files of {gone[0]}{others} are gone; "
-                    "run 'quant doctor' to see them and 'quant backfill' to make them again."
+                told = LakeError(
+                    f"table '{table}' is not whole: the files of {gone[0]}{others} are gone",
+                    expected="a file for every session in its log",
+                    mend="make them again with 'quant backfill' ('quant doctor' lists them), or "
+                    "ask for what is left with 'quant sql --partial'",
                 )
+                if tell is None:
+                    raise told
+                tell(f"Not whole: {told.found[0].upper()}{told.found[1:]}.")
         with _opened(path) as connection:
             found = connection.sql(query)
             # A comment has no result.

@@ -129,9 +129,9 @@ def _partitioned(
     column = ordered[partition]
     if not ordered.height:
         return ordered, [], [0]
-    steps = np.flatnonzero(np.diff(column.to_physical().to_numpy())) + 1
+    steps = np.flatnonzero(np.diff(column.cast(pl.Int32).to_numpy())) + 1
     starts = [0, *steps.tolist()]
-    return ordered, column.gather(starts).to_list(), [*starts, ordered.height]
+    return ordered, [column[start] for start in starts], [*starts, ordered.height]
 
 
 def _in_key_order(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
@@ -154,23 +154,23 @@ def _in_key_order(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
         pl.col(name).cast(pl.String) if is_text(frame.schema[name]) else pl.col(name)
         for name in key
     ]
-    if not _strictly_ascends(frame.select(sortable)):
+    if not _strictly_ascends(frame.lazy().select(sortable)):
         frame = frame.sort(sortable)
         _refuse_twins(frame.select(sortable))
     return frame.rechunk()
 
 
-def _strictly_ascends(keys: pl.DataFrame) -> bool:
+def _strictly_ascends(keys: pl.LazyFrame) -> bool:
     """Tell whether every row's key lies above the one before it: sorted, without twins.
 
     Comparing neighbours costs a fraction of sorting, and most producers emit rows in key order.
     A null key compares as null and so counts as not ascending, which only costs the sort.
     """
     ascends = pl.lit(value=False)
-    for name in reversed(keys.columns):
+    for name in reversed(keys.collect_schema().names()):
         before, after = pl.col(name).shift(1), pl.col(name)
         ascends = (before < after) | ((before == after) & ascends)
-    verdict = keys.lazy().select(ascends.slice(1).fill_null(value=False).all()).collect()
+    verdict = keys.select(ascends.slice(1).fill_null(value=False).all()).collect(engine="in-memory")
     return bool(verdict.item())
 
 
@@ -192,10 +192,11 @@ def _refuse_twins(keys: pl.DataFrame) -> None:
 
 def _hash_slices(frame: pl.DataFrame, bounds: list[int]) -> list[str]:
     """Hash the rows between each two neighbouring bounds; one column's buffers live at a time."""
-    names = sorted(frame.columns)
+    schema = dict(frame.schema)
+    names = sorted(schema)
     header = hashlib.sha256(_FORMAT + len(names).to_bytes(8, "little"))
     for name in names:
-        for part in (name, type_token(name, frame.schema[name])):
+        for part in (name, type_token(name, schema[name])):
             text = part.encode()
             header.update(len(text).to_bytes(8, "little") + text)
     slices = list(pairwise(bounds))

@@ -159,9 +159,12 @@ class ProvenanceLog:
 
     def history(self, session: date) -> list[Entry]:
         """Every entry of one session, oldest first."""
+        return [entry for entry in self.every() if entry.session == session]
+
+    def every(self) -> list[Entry]:
+        """Every entry, oldest first."""
         lines, _torn = complete_lines(self.path)
-        entries = (self._parse(line, number) for number, line in enumerate(lines, start=1))
-        return [entry for entry in entries if entry.session == session]
+        return [self._parse(line, number) for number, line in enumerate(lines, start=1)]
 
     def append(self, entries: Sequence[Entry]) -> Path | None:
         """Append entries in one write; the caller holds the table's lock.

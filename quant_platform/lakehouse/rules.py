@@ -7,7 +7,8 @@
    the partition, and a failed ``blocking`` rule makes the partition blocked.
 
 A rule sees its own session and earlier row counts only. One without evidence (a null value) passes
-as a warning, saying so by its null, and fails as a blocking rule: a closed gate.
+as a warning, saying so by its null, and fails as a blocking rule: a closed gate. A rule for which
+no rows are evidence enough says so: nothing arrived is nothing garbled, no weights are cash.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ Severity = Literal["warning", "blocking"]
 
 TRAILING_SESSIONS = 20
 """Row counts that the trailing median looks back on."""
+
+NO_EVIDENCE = "no evidence"
+"""Cause of a blocking rule that failed because there was nothing to judge by."""
 
 OUTCOME_SCHEMA = pl.Schema(
     {
@@ -78,7 +82,10 @@ def row_count() -> Rule:
 
 
 def rejected_share() -> Rule:
-    """Share of what arrived that had to be rejected: a garbled delivery blocks its session."""
+    """Share of what arrived that had to be rejected: a garbled delivery blocks its session.
+
+    Where nothing arrived nothing was garbled, and the rule passes; ``row_count`` reports it.
+    """
     arrived = pl.max_horizontal(pl.col("rows") + pl.col("rejected"), pl.lit(1))
     return Rule("rejected_share", "blocking", pl.col("rejected") / arrived, 0.25, "at_most")
 
@@ -125,7 +132,10 @@ def filled_share(column: str, warm_up: str, bars: int) -> Rule:
 
 
 def none_lost() -> Rule:
-    """Rows of a carried state against the session before: nothing is forgotten at once."""
+    """Rows of a carried state against the session before: nothing is forgotten at once.
+
+    A state that begins, or was empty, has nothing to lose.
+    """
     return Rule(
         "none_lost",
         "blocking",
@@ -138,7 +148,10 @@ def none_lost() -> Rule:
 
 
 def sums_at_most_one(column: str, group: str) -> Rule:
-    """Largest sum of a column over one group of a session: weights never borrow."""
+    """Largest sum of a column over one group of a session: weights never borrow.
+
+    A session without weights is in cash and borrows nothing.
+    """
     return Rule(
         f"{column}_sum",
         "blocking",
@@ -150,11 +163,15 @@ def sums_at_most_one(column: str, group: str) -> Rule:
 
 
 def share_true(column: str, severity: Severity) -> Rule:
-    """Share of a session's rows in which a column is true; all of them by default."""
+    """Share of a session's rows in which a column is true; all of them by default.
+
+    For tables that always have rows: a session without any has nothing to show, and a blocking
+    rule stops it.
+    """
     return Rule(
         f"{column}_share",
         severity,
-        pl.when(pl.col("rows") > 0).then(pl.col(f"{column}_true") / pl.col("rows")).otherwise(1.0),
+        pl.when(pl.col("rows") > 0).then(pl.col(f"{column}_true") / pl.col("rows")),
         1.0,
         "at_least",
         {f"{column}_true": pl.col(column).sum()},
@@ -269,12 +286,13 @@ def _outcomes(rule: Rule, summary: pl.DataFrame, threshold: float) -> pl.DataFra
     """Outcomes of one rule over the summarised sessions."""
     value = rule.value.cast(pl.Float64)
     holds = value >= threshold if rule.sense == "at_least" else value <= threshold
+    passed = holds.fill_null(rule.severity == "warning")
     return summary.select(
         "session",
         rule=pl.lit(rule.name),
         severity=pl.lit(rule.severity),
-        passed=holds.fill_null(rule.severity == "warning"),
+        passed=passed,
         value=value,
         threshold=pl.lit(threshold, pl.Float64),
-        cause=pl.lit(None, pl.String),
+        cause=pl.when(value.is_null() & ~passed).then(pl.lit(NO_EVIDENCE)),
     )

@@ -30,7 +30,6 @@ from quant_platform.calendars import (
 from quant_platform.lakehouse.lake import Lake, utc_now
 from quant_platform.orchestration.assets.branches import all_stages
 from quant_platform.orchestration.assets.context import (
-    PORTFOLIO_JOB,
     PortfolioContext,
     SleeveContext,
 )
@@ -46,6 +45,7 @@ from quant_platform.orchestration.sensors import (
 )
 from quant_platform.orchestration.stage import Stage, calls, resolved, stage_asset
 from quant_platform.settings import Settings
+from quant_platform.settings.platform import PORTFOLIO_JOB
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.registry import source_of
 

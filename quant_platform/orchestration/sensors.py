@@ -33,12 +33,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from quant_platform.calendars import SessionCalendar
 from quant_platform.execution.readiness import killed
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.orchestration.assets.context import PORTFOLIO_JOB
 from quant_platform.orchestration.assets.execution import ORDERS, READY
 from quant_platform.orchestration.assets.reports import DAILY
 from quant_platform.orchestration.jobs import EVENING_TAG
 from quant_platform.orchestration.stage import Stage
 from quant_platform.settings.execution import ExecutionSettings
+from quant_platform.settings.platform import PORTFOLIO_JOB
 
 Clock = Callable[[], datetime]
 

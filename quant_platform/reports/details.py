@@ -11,7 +11,7 @@ from quant_platform.execution.account import CASH
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.reports.account import not_handed
 from quant_platform.reports.figure import Rows, by_session
-from quant_platform.reports.notation import amount, written
+from quant_platform.reports.notation import amount, price, written
 from quant_platform.reports.scope import DailyScope
 from quant_platform.reports.table import Table
 
@@ -67,9 +67,9 @@ def _positions(rows: Rows) -> Table:
                 row["item"],
                 written(row["weight"], "fraction"),
                 written(row["quantity"], "units"),
-                amount(row["mark"]),
+                price(row["mark"]),
                 amount(row["value"]),
-                amount(row["average_price"]),
+                price(row["average_price"]),
                 amount(row["earned"], signed=True),
                 amount(row["costs"]),
             ]
@@ -113,7 +113,7 @@ def _orders(plan: Rows, orders: Rows, reasons: list[str]) -> Table:
                 row["symbol"],
                 row["side"],
                 written(row["quantity"], "units"),
-                amount(row["expected_price"]),
+                price(row["expected_price"]),
                 amount(row["notional"]),
                 written(row["current_weight"], "fraction"),
                 written(row["target_weight"], "fraction"),
@@ -149,8 +149,8 @@ def _fills(rows: Rows, why: str) -> Table:
                 row["side"],
                 row["filled_on"].isoformat(),
                 written(row["quantity"], "units"),
-                amount(row["price"]),
-                amount(row["ideal_price"]),
+                price(row["price"]),
+                price(row["ideal_price"]),
                 amount(row["quantity"] * row["price"]),
                 amount(row["commission"]),
                 written(row["slippage_bps"], "bps", signed=True),

@@ -1,5 +1,9 @@
 """How numbers are written: money, percent, basis points, counts; minus signs as printers set them.
 
+An amount of money has two decimals. A price is what one unit costs, and a unit may be a share of
+500 dollars or a coin of a hundred-thousandth: it has the decimals that its size needs, and so has a
+number of units.
+
 A number that has a direction (a return, a P&L, a cost against the ideal price) always shows its
 sign. One that rounds to zero shows none, because ``-0.00 %`` says a direction that is not there.
 """
@@ -79,6 +83,12 @@ LABELS = {
 """What a figure is called; one that is not here (the name of a sleeve) is called by its name."""
 
 
+PRICE_DIGITS = 5
+"""Significant digits of a price at least: a basis point or less at any size."""
+UNIT_DECIMALS = 6
+SMALLEST_PLAIN = 1e-9
+"""Below it nobody counts the zeros: the number is written with its power of ten."""
+
 _FORMS = {"fraction": (100, 2, "%"), "bps": (1, 1, "bps"), "count": (1, 0, "")}
 """By unit: factor, digits and what is written behind; a currency has two digits and its name."""
 
@@ -96,8 +106,7 @@ def written(value: float | None, unit: str, *, signed: bool = False) -> str:
     value
         The number; None is written as a dash.
     unit
-        ``fraction``, ``bps``, ``count``, ``flag``, ``units`` (of a security, at most six digits),
-        or a currency.
+        ``fraction``, ``bps``, ``count``, ``flag``, ``units`` (of a security), or a currency.
     signed
         Whether a plus sign is shown.
     """
@@ -106,8 +115,7 @@ def written(value: float | None, unit: str, *, signed: bool = False) -> str:
     if unit == "flag":
         return "yes" if value else "no"
     if unit == "units":
-        text = _number(value, 6, signed)
-        return text.rstrip("0").rstrip(".")
+        return _sized(value, UNIT_DECIMALS, 0, signed)
     scale, digits, suffix = _FORMS.get(unit, (1, 2, unit))
     return f"{_number(value * scale, digits, signed)}{SPACE}{suffix}".rstrip(SPACE)
 
@@ -125,6 +133,17 @@ def amount(value: float | None, *, signed: bool = False) -> str:
     return NOTHING if value is None or not math.isfinite(value) else _number(value, 2, signed)
 
 
+def price(value: float | None) -> str:
+    """Write what one unit costs, without its currency: at least cents, more where it is small.
+
+    Parameters
+    ----------
+    value
+        The price; None is written as a dash.
+    """
+    return NOTHING if value is None or not math.isfinite(value) else _sized(value, 2, 2, False)
+
+
 def long_date(day: date) -> str:
     """Write a date in words, the same in every locale."""
     weekday = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -138,3 +157,29 @@ def _number(value: float, digits: int, signed: bool) -> str:
         return f"{0:.{digits}f}"
     sign = MINUS if rounded < 0 else "+" if signed else ""
     return f"{sign}{abs(rounded):,.{digits}f}"
+
+
+def _sized(value: float, usual: int, least: int, signed: bool) -> str:
+    """Write a number with its significant digits and without the zeros behind them.
+
+    Parameters
+    ----------
+    value
+        The number.
+    usual
+        Decimals that a number has whatever its size.
+    least
+        Decimals that stay although they are zeros.
+    signed
+        Whether a plus sign is shown.
+    """
+    size = abs(value)
+    if 0 < size < SMALLEST_PLAIN:
+        digits, power = f"{size:.{PRICE_DIGITS - 1}e}".split("e")
+        sign = MINUS if value < 0 else "+" if signed else ""
+        return f"{sign}{digits.rstrip('0').rstrip('.')}e{MINUS}{abs(int(power))}"
+    needed = PRICE_DIGITS - 1 - math.floor(math.log10(size)) if size else 0
+    decimals = max(usual, needed)
+    whole, _, behind = _number(value, decimals, signed).partition(".")
+    behind = behind.rstrip("0").ljust(least, "0")
+    return f"{whole}.{behind}" if behind else whole

@@ -23,6 +23,8 @@ from quant_platform.settings.base import (
 from quant_platform.settings.wording import plain
 
 MINUTES_PER_DAY = 1440
+PORTFOLIO_JOB = "portfolio_daily"
+"""Job of what comes after all sleeves: metas, execution, reports. No calendar's own."""
 
 _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -234,6 +236,12 @@ class UiSettings(SettingsModel):
 def _one_job_each(calendars: dict[str, CalendarSettings]) -> dict[str, CalendarSettings]:
     owner: dict[str, str] = {}
     for code, calendar in calendars.items():
+        if calendar.job == PORTFOLIO_JOB:
+            raise refuse(
+                f"{code} names the job {PORTFOLIO_JOB}, which is that of metas, execution and "
+                "reports",
+                expected="a job of its own for each calendar",
+            )
         other = owner.setdefault(calendar.job, code)
         if other != code:
             raise refuse(

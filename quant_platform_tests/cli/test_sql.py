@@ -144,10 +144,21 @@ def test_partitions_that_are_gone_or_damaged_are_told(folder: Path, tmp_path: Pa
     first, second = layout.files()[:2]
     first.unlink()
     query = "select count(*) as n from instruments.bars"
+    sentence = "'instruments/bars' is not whole: the files of 2022-01-03 are gone"
     answer = quant(tmp_path / "project", "sql", query, "--json")
-    assert answer.code == 0
-    assert "'instruments/bars' is not whole: the files of 2022-01-03 are gone" in answer.err
+    assert answer.code == LakeError.exit_code
+    assert answer.out == ""
+    assert sentence in answer.err
     assert len(answer.err.splitlines()) == 1
+    asked = quant(tmp_path / "project", "sql", query, "--json", "--partial")
+    assert asked.code == 0
+    assert asked.lines() == [{"n": rows(folder, query)[0]["n"] * 4 // 5}]
+    assert sentence in asked.err
+    shown = quant(tmp_path / "project", "sql", query)
+    assert shown.code == 0
+    assert sentence in shown.out.splitlines()[-1]
+    other = quant(tmp_path / "project", "sql", "select count(*) from instruments.actions")
+    assert sentence not in other.out
     content = bytearray(second.read_bytes())
     content[40] ^= 1  # In the rows: the footer can still be read.
     second.write_bytes(content)

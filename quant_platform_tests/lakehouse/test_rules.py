@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.lakehouse.rules import (
+    NO_EVIDENCE,
     OUTCOME_SCHEMA,
     TRAILING_SESSIONS,
     Rule,
@@ -192,7 +193,6 @@ def test_a_weight_that_is_no_number_is_not_a_sum_below_one() -> None:
         ([True, True, True, False], (0.75, False)),
         ([True, None], (0.5, False)),
         ([False], (0.0, False)),
-        ([], (1.0, True)),
     ],
 )
 def test_share_true_asks_for_all_rows_by_default(
@@ -209,6 +209,14 @@ def test_share_true_asks_for_all_rows_by_default(
         [rule], frame, DAYS[:1], partition="session", thresholds={"matched_share": 0.75}
     ).to_dicts()
     assert lenient["passed"] == (expected[0] >= 0.75)
+
+
+def test_a_share_of_no_rows_is_no_evidence() -> None:
+    frame = pl.DataFrame(schema={"session": pl.Date, "matched": pl.Boolean})
+    rules = [share_true("matched", "blocking"), share_true("matched", "warning")]
+    closed, reported = judge(rules, frame, DAYS[:1], partition="session").to_dicts()
+    assert (closed["value"], closed["passed"], closed["cause"]) == (None, False, NO_EVIDENCE)
+    assert (reported["value"], reported["passed"], reported["cause"]) == (None, True, None)
 
 
 # -- thresholds and evidence -----------------------------------------------------------------------

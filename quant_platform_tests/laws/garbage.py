@@ -44,7 +44,7 @@ def garbage_twin(
         layout.description.write_text(lake.layout(table).description.read_text())
         contract, entries = layout.contract, []
         known = {d: e for d, e in lake.entries(table).items() if first <= d <= last}
-        files = [lake.store(table).file_of(entry) for entry in known.values()]
+        files = [lake.store(table).file_of(entry) for entry in known.values() if entry.filed]
         rows = pl.read_parquet(files, hive_partitioning=False) if files else contract.empty()
         spoilt = garbled(rows, contract)
         parts = {
@@ -57,6 +57,9 @@ def garbage_twin(
         for session, entry in known.items():
             content, part = parts.get(session, nothing)
             false = replace(entry, content_hash=content, note="garbage")
+            if not entry.filed:
+                entries.append(false)
+                continue
             path = store.file_of(false)
             path.parent.mkdir(parents=True)
             part.write_parquet(path, metadata={FOOTER_KEY: false.to_json()})

@@ -176,6 +176,12 @@ FAULTS = (
         ("execution/reconciliation", "matched_share"),
         after=1,
     ),
+    Fault(
+        "nothing is reconciled",
+        "execution/reconciliation",
+        lambda rows: rows.clear(),
+        ("execution/reconciliation", "matched_share"),
+    ),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant_platform.reports.notation import amount, long_date, written
+from quant_platform.reports.notation import amount, long_date, price, written
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from quant_platform.reports.notation import amount, long_date, written
         (0.0, "flag", False, "no"),
         (100.0, "units", False, "100"),
         (0.25, "units", False, "0.25"),
+        (0.0, "units", False, "0"),
+        (123456789.0, "units", False, "123,456,789"),
+        (0.123456789, "units", False, "0.123457"),
+        (0.00000042, "units", False, "0.00000042"),
+        (-0.00000042, "units", True, "−0.00000042"),
+        (2e-13, "units", True, "+2e−13"),
         (None, "USD", True, "–"),
         (float("nan"), "fraction", True, "–"),
     ],
@@ -39,6 +45,37 @@ def test_a_written_number_reads_back(value: float, unit: str) -> None:
     text = re.sub(r"[^0-9.\-]", "", written(value, unit, signed=True).replace("−", "-"))
     scale, digits = {"fraction": (100, 2), "bps": (1, 1), "USD": (1, 2), "count": (1, 0)}[unit]
     assert float(text) == round(value * scale, digits)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (64123.456, "64,123.46"),
+        (1234567890.125, "1,234,567,890.12"),
+        (123.4, "123.40"),
+        (12.3456, "12.346"),
+        (12.3, "12.30"),
+        (1.00001, "1.00"),
+        (0.99999949, "1.00"),
+        (0.52344, "0.52344"),
+        (0.5, "0.50"),
+        (0.00001234, "0.00001234"),
+        (0.000012345678, "0.000012346"),
+        (-0.00001234, "−0.00001234"),
+        (1.5e-12, "1.5e−12"),
+        (0.0, "0.00"),
+        (None, "–"),
+        (float("inf"), "–"),
+    ],
+)
+def test_a_price_has_the_digits_that_its_size_needs(value: float | None, expected: str) -> None:
+    assert price(value) == expected
+
+
+@given(st.floats(1e-18, 1e12), st.sampled_from(["price", "units"]))
+def test_a_price_and_a_number_of_units_read_back_to_five_digits(value: float, kind: str) -> None:
+    text = price(value) if kind == "price" else written(value, "units")
+    assert float(text.replace(",", "").replace("−", "-")) == pytest.approx(value, rel=5.01e-5)
 
 
 def test_money_without_its_currency() -> None:

@@ -49,6 +49,10 @@ PLATFORM_REFUSALS = {
         1,
         ["XNYS and XTKS both name the job us_daily"],
     ),
+    "calendars:\n  XTKS: {job: portfolio_daily, periods_per_year: 245}\n": (
+        1,
+        ["XTKS names the job portfolio_daily", "metas, execution and reports"],
+    ),
     "calendars:\n  XTKS:\n    job: tokyo\n": (2, ["calendars.XTKS.periods_per_year is missing"]),
     "calendars:\n  XNYS:\n    job: US daily\n": (3, ["'US daily'", "text that matches"]),
     "knowledge_lag_minutes: {Bars: 3}\n": (1, ["key 'Bars'", "text that matches"]),

@@ -11,12 +11,10 @@ from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.windows import Window
 from quant_platform.orchestration.stage import Stage
 from quant_platform.settings import PlatformSettings, Settings, SleeveSettings
+from quant_platform.settings.platform import PORTFOLIO_JOB
 from quant_platform.settings.portfolio import MetaSettings
 from quant_platform.settings.scanner import ScannerSettings
 from quant_platform.sources.protocol import Source
-
-PORTFOLIO_JOB = "portfolio_daily"
-"""Job of what comes after all sleeves: metas, execution, reports."""
 
 
 @dataclass(frozen=True)

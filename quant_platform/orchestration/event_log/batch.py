@@ -34,7 +34,7 @@ from sqlalchemy.engine import Connection
 from quant_platform.orchestration.event_log.rows import BatchEvent, EventRow
 
 if TYPE_CHECKING:
-    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 #: The types that Dagster sends in batches; a test holds this against Dagster's own list.
 COVERED_EVENTS = frozenset(
@@ -55,11 +55,8 @@ def _insert(table: db.Table, *columns: str) -> str:
 
 
 _INSERT_EVENT = _insert(SqlEventLogStorageTable, "id", *EventRow._fields)
-_INSERT_TAG = _insert(
-    AssetEventTagsTable, "event_id", "asset_key", "key", "value", "event_timestamp"
-)
-_INSERT_PLANNED_CHECK = _insert(
-    AssetCheckExecutionsTable,
+TAG_COLUMNS = ("event_id", "asset_key", "key", "value", "event_timestamp")
+CHECK_COLUMNS = (
     "asset_key",
     "check_name",
     "partition",
@@ -69,6 +66,8 @@ _INSERT_PLANNED_CHECK = _insert(
     "evaluation_event_timestamp",
     "evaluation_event_storage_id",
 )
+_INSERT_TAG = _insert(AssetEventTagsTable, *TAG_COLUMNS)
+_INSERT_PLANNED_CHECK = _insert(AssetCheckExecutionsTable, *CHECK_COLUMNS)
 
 _COVERED_VALUES = frozenset(kind.value for kind in COVERED_EVENTS)
 
@@ -142,7 +141,7 @@ def delete_events(connection: Connection, ids: range) -> None:
 
 
 def write_index(
-    index: Connection, log: SqliteEventLogStorage, batch: Sequence[BatchEvent]
+    index: Connection, log: SqlEventLogStorage, batch: Sequence[BatchEvent]
 ) -> IndexReceipt:
     """Write one batch into the index.
 
@@ -157,13 +156,13 @@ def write_index(
     """
     ids = insert_events(index, [event.row for event in batch])
     numbered = list(zip(ids, batch, strict=True))
-    tags = _tag_rows(log, numbered)
+    tags = tag_rows(log, numbered)
     if tags:
         index.exec_driver_sql(_INSERT_TAG, tags)
-    planned = [row for event_id, event in numbered for row in _planned_checks(event_id, event)]
+    planned = [row for event_id, event in numbered for row in planned_checks(event_id, event)]
     if planned:
         index.exec_driver_sql(_INSERT_PLANNED_CHECK, planned)
-    written = _pointers(log, numbered)
+    written = latest_pointers(log, numbered)
     earlier = _earlier_pointers(index, list(written))
     for asset_key, pointers in written.items():
         if earlier[asset_key] is None:
@@ -177,9 +176,10 @@ def write_index(
     return IndexReceipt(ids, earlier, written)
 
 
-def _tag_rows(
-    log: SqliteEventLogStorage, numbered: Sequence[tuple[int, BatchEvent]]
+def tag_rows(
+    log: SqlEventLogStorage, numbered: Sequence[tuple[int, BatchEvent]]
 ) -> list[tuple[object, ...]]:
+    """Return the rows of ``TAG_COLUMNS`` that the events of a batch call for."""
     return [
         (event_id, event.row.asset_key, key, value, event.row.timestamp)
         for event_id, event in numbered
@@ -190,8 +190,8 @@ def _tag_rows(
     ]
 
 
-def _pointers(
-    log: SqliteEventLogStorage, numbered: Sequence[tuple[int, BatchEvent]]
+def latest_pointers(
+    log: SqlEventLogStorage, numbered: Sequence[tuple[int, BatchEvent]]
 ) -> dict[str, Pointers]:
     """Merge, per asset key, what its last event of each kind writes, the latest of them last.
 
@@ -232,7 +232,8 @@ def _earlier_pointers(index: Connection, asset_keys: Sequence[str]) -> dict[str,
     return earlier
 
 
-def _planned_checks(event_id: int, event: BatchEvent) -> list[tuple[object, ...]]:
+def planned_checks(event_id: int, event: BatchEvent) -> list[tuple[object, ...]]:
+    """Return the rows of ``CHECK_COLUMNS`` that an event calls for: none unless it plans checks."""
     if event.row.dagster_event_type != DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value:
         return []
     planned = event.entry.get_dagster_event().asset_check_planned_data

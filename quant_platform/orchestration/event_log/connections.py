@@ -118,6 +118,14 @@ class SqliteConnections:
             for path in [path for path, file in self._files.items() if not file.users]:
                 self._files.pop(path).engine.dispose()
 
+    def release(self, path: Path) -> None:
+        """Close one file, if nobody uses it."""
+        with self._guard:
+            self._leave_behind_after_fork()
+            file = self._files.get(path)
+            if file is not None and not file.users:
+                self._files.pop(path).engine.dispose()
+
     def _current(self, path: Path) -> _OpenFile:
         file = self._files.get(path)
         if file is not None and file.inode is not None and file.inode != _inode(path):

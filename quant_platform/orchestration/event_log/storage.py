@@ -29,25 +29,21 @@ What does not belong here: what an event says. That is decided where the event i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as db
 import sqlalchemy.exc as db_exc
-from alembic.script import ScriptDirectory
 from dagster._core.definitions.events import AssetKey
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import (
     AssetEventTagsTable,
-    SqlEventLogStorageMetadata,
     SqlEventLogStorageTable,
 )
 from dagster._core.storage.event_log.sqlite import sqlite_event_log as stock
-from dagster._core.storage.sql import get_alembic_config
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
     _event_logs_directory,
@@ -71,12 +67,24 @@ from quant_platform.orchestration.event_log.companions import (
     KeptOpenScheduleStorage,
 )
 from quant_platform.orchestration.event_log.connections import SqliteConnections
+from quant_platform.orchestration.event_log.creation import creation_statements, stored_revision
 from quant_platform.orchestration.event_log.rows import plan_each_partition, read_batch
+from quant_platform.orchestration.event_log.trimming import (
+    remove_checks,
+    remove_events,
+    runs_in_use,
+    superseded_checks,
+    superseded_events,
+)
 
 #: Events per batch, for this process and its children. Measured: 0.21 ms an event in batches of 50,
 #: 0.15 from 252 on. A thousand keep the index locked for a quarter of a second; only the plans of
 #: a new run are more (11,340 for 45 assets on 252 sessions) and are stored whole all the same.
 EVENT_BATCH_SIZE = 1000
+
+#: Superseded events removed in one transaction: well below a second of holding the write lock, and
+#: below the 32,766 parameters of a statement.
+REMOVED_AT_ONCE = 10_000
 
 
 class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
@@ -196,6 +204,82 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
                 own = table.c.asset_key == asset_key.to_string()
                 index.execute(table.delete().where(own))
 
+    def trim(self, *, dry_run: bool = False) -> tuple[int, set[str]]:
+        """Remove superseded events from the index; what is asked of the latest is answered as ever.
+
+        Parameters
+        ----------
+        dry_run
+            Whether to count only.
+
+        Returns
+        -------
+        tuple
+            Events that went, and the runs that the remaining ones belong to.
+        """
+        with self.index_connection() as index:
+            checks, events = superseded_checks(index), superseded_events(index)
+            in_use = runs_in_use(index)
+        if not dry_run:
+            self._remove(remove_events, events)
+            self._remove(remove_checks, checks)
+        return len(events), in_use
+
+    def _remove(
+        self, remove: Callable[[Connection, Sequence[int]], None], ids: Sequence[int]
+    ) -> None:
+        """Remove rows of the index, a portion in each transaction."""
+        for start in range(0, len(ids), REMOVED_AT_ONCE):
+            with self._db_lock, self._writing(stock.INDEX_SHARD_NAME) as index:
+                remove(index, ids[start : start + REMOVED_AT_ONCE])
+                index.commit()
+
+    def compact(self) -> int:
+        """Give the free pages of the index back; return its bytes that are free now.
+
+        While another process writes the pages stay with the file, for the events to come.
+        """
+        before = self._size(stock.INDEX_SHARD_NAME)
+        with (
+            suppress(db_exc.OperationalError),
+            self._db_lock,
+            self._engine(stock.INDEX_SHARD_NAME) as engine,
+            engine.connect() as connection,
+        ):
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            outside.exec_driver_sql("VACUUM")
+            outside.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return max(0, before - self._size(stock.INDEX_SHARD_NAME))
+
+    def log_size(self, run_id: str) -> int:
+        """Bytes of a run's own log; 0 if there is none."""
+        return self._size(run_id)
+
+    def forget_run(self, run_id: str) -> None:
+        """Remove everything that a run said, and its log with it.
+
+        ``delete_events`` would empty the log row by row and leave the file.
+        """
+        with self.index_connection() as index:
+            self.delete_events_for_run(index, run_id)
+        self.free_concurrency_slots_for_run(run_id)
+        self.delete_log(run_id)
+
+    def delete_log(self, run_id: str) -> None:
+        """Remove a run's own log. Its events of assets stay in the index."""
+        with self._db_lock:
+            self._connections.release(Path(self.path_for_shard(run_id)))
+            self._initialized_dbs.discard(run_id)
+            for path in self._files(run_id):
+                path.unlink(missing_ok=True)
+
+    def _files(self, shard: str) -> list[Path]:
+        path = self.path_for_shard(shard)
+        return [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+    def _size(self, shard: str) -> int:
+        return sum(path.stat().st_size for path in self._files(shard) if path.exists())
+
     def wipe(self) -> None:
         """Forget everything."""
         with self._db_lock:
@@ -260,12 +344,12 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
         """
         try:
             with engine.connect() as connection:
-                if _revision(connection) is not None:
+                if stored_revision(connection) is not None:
                     return
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 if not db.inspect(connection).get_table_names():
-                    for statement in _schema():
+                    for statement in creation_statements():
                         connection.connection.cursor().execute(statement)
                     connection.commit()
                     return
@@ -322,30 +406,3 @@ class BatchedSqliteStorage(DagsterSqliteStorage):
     ) -> BatchedSqliteStorage:
         """Build the storage from the ``config`` of an instance file."""
         return cls.from_local(inst_data=inst_data, **config_value)
-
-
-@cache
-def _schema() -> tuple[str, ...]:
-    """Write out the statements with which stock creates and stamps a new file."""
-    statements: list[str] = []
-
-    def note(ddl: Any, *_: object) -> None:
-        statements.append(str(ddl.compile(dialect=dry_run.dialect)))
-
-    dry_run = db.create_mock_engine("sqlite://", note)
-    SqlEventLogStorageMetadata.create_all(dry_run, checkfirst=False)
-    head = ScriptDirectory.from_config(get_alembic_config(stock.__file__)).get_current_head()
-    return (
-        *statements,
-        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
-        f"INSERT INTO alembic_version (version_num) VALUES ('{head}')",  # noqa: S608
-    )
-
-
-def _revision(connection: Connection) -> str | None:
-    try:
-        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").fetchone()
-    except db_exc.OperationalError:
-        return None
-    return row[0] if row else None
