@@ -33,6 +33,7 @@ from quant_platform.orchestration.assets.context import (
     PortfolioContext,
     SleeveContext,
 )
+from quant_platform.orchestration.assets.market import SERIES_BRANCH
 from quant_platform.orchestration.body import body_of
 from quant_platform.orchestration.io import LakeIOManager
 from quant_platform.orchestration.jobs import CLOCK_CALENDAR, daily_job, evening_schedule
@@ -47,7 +48,7 @@ from quant_platform.orchestration.stage import Stage, calls, resolved, stage_ass
 from quant_platform.settings import Settings
 from quant_platform.settings.platform import PORTFOLIO_JOB
 from quant_platform.sources.protocol import Source
-from quant_platform.sources.registry import source_of
+from quant_platform.sources.registry import build_source, source_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Overrides:
     Parameters
     ----------
     sources
-        Sources by sleeve.
+        Sources by sleeve; that of the shared series is called `market`.
     stages
         ``(stages) -> stages``: adds, removes or replaces stages. A flag that is off equals the
         graph without its stage, and this is how a test builds that graph.
@@ -196,12 +197,34 @@ def portfolio_context(
     settings: Settings, overrides: Overrides, sleeves: Sequence[SleeveContext]
 ) -> PortfolioContext:
     """Resolve what comes after the sleeves."""
+    replaced = (overrides.sources or {}).get(SERIES_BRANCH)
+    source = replaced or series_source(settings)
     return PortfolioContext(
         settings=settings,
         calendar=platform_calendar(settings, CLOCK_CALENDAR, overrides.clock()),
         grid=portfolio_grid(settings, overrides),
         calendars={context.sleeve.name: context.calendar for context in sleeves},
+        series=source,
+        series_identity={"source": source.name}
+        if replaced and source
+        else series_identity(settings),
     )
+
+
+def series_source(settings: Settings) -> Source | None:
+    """Return the source of the shared series: the embedded market, where a sleeve stands on it."""
+    routed = any("simulated" in sleeve.sources.values() for sleeve in settings.sleeves.values())
+    return build_source("simulated", settings) if routed else None
+
+
+def series_identity(settings: Settings) -> dict[str, Any]:
+    """Name what decides the shared series: their source and its settings."""
+    market = settings.platform.embedded_market
+    return {
+        "source": "simulated",
+        "market": market.model_dump(mode="json", include={"seed", "start"}),
+        "lag_minutes": settings.platform.knowledge_lag_minutes.get("bars"),
+    }
 
 
 def portfolio_grid(settings: Settings, overrides: Overrides) -> frozenset[date]:

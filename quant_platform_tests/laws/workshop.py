@@ -22,7 +22,14 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.layout import TableLayout
 from quant_platform.lakehouse.rules import TRAILING_SESSIONS
 from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.graph import Graph, Overrides, build_graph, sleeve_contexts
+from quant_platform.orchestration.assets.market import SERIES_BRANCH
+from quant_platform.orchestration.graph import (
+    Graph,
+    Overrides,
+    build_graph,
+    series_source,
+    sleeve_contexts,
+)
 from quant_platform.orchestration.io import LakeIOManager
 from quant_platform.orchestration.making import Made, make_range
 from quant_platform.orchestration.stage import Stage, calls
@@ -114,10 +121,18 @@ class Recipe:
         sources = {sleeve.sleeve.name: self.alter(sleeve.source) for sleeve in plain}
         return list(sleeve_contexts(settings, Overrides(sources, clock=self.clock)))
 
+    @cached_property
+    def series(self) -> Source:
+        """The source of the shared series, altered or not."""
+        source = series_source(_settings(self.changes))
+        assert source is not None
+        return source if self.alter is None else self.alter(source)
+
     def graph(self, folder: Path) -> Graph:
         """Build the graph for a folder."""
         settings = self.settings(folder)
         sources = {sleeve.sleeve.name: sleeve.source for sleeve in self.sleeves}
+        sources[SERIES_BRANCH] = self.series
         plant, situation = self.plant, Situation(settings.lake_root, self.clock)
         stages = None if plant is None else lambda known: plant(known, situation)
         overrides = Overrides(sources if self.alter else None, stages, self.clock)

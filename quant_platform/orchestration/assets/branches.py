@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
 from quant_platform.orchestration.assets.features import feature_stages
-from quant_platform.orchestration.assets.market import market_stages
+from quant_platform.orchestration.assets.market import market_stages, series_stages
 from quant_platform.orchestration.assets.meta import meta_stages
 from quant_platform.orchestration.assets.portfolio import portfolio_stages
 from quant_platform.orchestration.assets.regime import regime_stages
@@ -32,6 +32,7 @@ def all_stages(sleeves: Sequence[SleeveContext], portfolio: PortfolioContext) ->
     """Stages of the whole graph: the sleeves, then what stands on all of them."""
     return [
         *(stage for sleeve in sleeves for stage in sleeve_stages(sleeve)),
+        *series_stages(portfolio),
         *regime_stages(portfolio),
         *(
             stage

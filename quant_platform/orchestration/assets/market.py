@@ -1,7 +1,7 @@
 """Market data of a sleeve as published, and ``returns``.
 
-Every source has securities, bars and actions; of earnings, membership and fund facts a sleeve has
-the tables that its source delivers.
+Every source has securities, bars and actions. Earnings and membership are of stocks, fund facts of
+funds: a sleeve that holds such has the tables that its source delivers.
 """
 
 from __future__ import annotations
@@ -22,21 +22,29 @@ from quant_platform.market.reference import (
     published_securities,
 )
 from quant_platform.market.returns import returns_windows, session_returns
-from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.market.series import published_series
+from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.protocol import Source
 
 GROUP = "market_data"
+SERIES_BRANCH = "market"
+"""Branch of the series that all sleeves share."""
 
 
 _OPTIONAL = {
     "earnings": (
+        "stock",
         published_earnings,
         "Announcements of results as published: expected days, revised days, figures.",
     ),
-    "membership": (published_membership, "Stays in indices as published."),
-    "fund_facts": (published_fund_facts, "Assets, fees, yields and categories as published."),
+    "membership": ("stock", published_membership, "Stays in indices as published."),
+    "fund_facts": (
+        "etf",
+        published_fund_facts,
+        "Assets, fees, yields and categories as published.",
+    ),
 }
 
 
@@ -59,8 +67,8 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
         _actions(sleeve),
         *(
             _published(sleeve, kind, take, description)
-            for kind, (take, description) in _OPTIONAL.items()
-            if kind in sleeve.source.kinds
+            for kind, (holds, take, description) in _OPTIONAL.items()
+            if kind in sleeve.source.kinds and holds in sleeve.sleeve.asset_classes
         ),
         _returns(sleeve),
         _quality(sleeve),
@@ -107,6 +115,32 @@ def _actions(sleeve: SleeveContext) -> Stage:
         windows=sleeve.windows(actions_windows()),
         identity=sleeve.identity,
     )
+
+
+def series_stages(portfolio: PortfolioContext) -> list[Stage]:
+    """Stage of the observations that belong to no security; none where no source has any."""
+    source = portfolio.series
+    if source is None or "series" not in source.kinds:
+        return []
+
+    def published(_frames: Frames, _settings: Any, wanted: SessionRange) -> Ingested:
+        return published_series(source, SERIES_BRANCH, wanted)
+
+    return [
+        portfolio.stage(
+            f"{SERIES_BRANCH}/series",
+            function=published,
+            settings=None,
+            modules=(published_series.__module__, type(source).__module__),
+            description="Volatility indices, the credit pair, factors and the risk-free rate as "
+            "published. Partitioned by the session in which a row became known; rows that break "
+            f"the contract are in quarantine/{SERIES_BRANCH}/series.",
+            group=GROUP,
+            identity=portfolio.series_identity,
+            begins=None,
+            job="",
+        )
+    ]
 
 
 def _returns(sleeve: SleeveContext) -> Stage:
