@@ -2,7 +2,7 @@
 
 - ``gap``: a security has a mark and no bar on the session. Nothing is filled forwards.
 - ``stale``: for n sessions, this one included, no bar of it was known that traded or moved. It is
-  out of the universe (`scanners.screener`) until one is.
+  out of the universe (`scanners.universe`) until one is.
 - ``outlier``: its total return is further from the median of its own than k robust deviations
   (1.4826 times the median absolute distance from the median of then), over the sessions before, and
   no split and no payment of the session explains it.
@@ -83,7 +83,9 @@ def session_quality(
         present.filter(pl.col("marked") < pl.col("ordinal")).select(
             "ordinal", "security_id", flag=pl.lit("gap"), value=pl.col("ordinal") - pl.col("marked")
         ),
-        present.join(_active(bars, settings), on=["security_id", "ordinal"], how="anti").select(
+        present.join(
+            active_ages(bars, settings.stale_sessions), on=["security_id", "ordinal"], how="anti"
+        ).select(
             "ordinal", "security_id", flag=pl.lit("stale"), value=pl.lit(settings.stale_sessions)
         ),
         _outliers(returns, settings).filter(pl.col("ordinal") >= first),
@@ -105,18 +107,32 @@ def session_quality(
     )
 
 
-def _active(bars: pl.DataFrame, settings: HygieneSettings) -> pl.DataFrame:
-    """Sessions at which a bar that traded or moved was known and recent."""
+def active_ages(bars: pl.DataFrame, stale_sessions: int) -> pl.DataFrame:
+    """Return how many sessions ago a security last traded or moved, as known at each session.
+
+    Parameters
+    ----------
+    bars
+        ``security_id``, ``high``, ``low``, ``volume``, and as ordinals the session (``ordinal``)
+        and the knowledge session (``known``).
+    stale_sessions
+        Ages from this on have no row.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``security_id``, ``ordinal``, ``age``; 0 is the session itself.
+    """
     moved = bars.filter((pl.col("volume") > 0) | (pl.col("high") > pl.col("low")))
     seen = [
-        moved.select("security_id", "known", ordinal=pl.col("ordinal") + later)
-        for later in range(settings.stale_sessions)
+        moved.select("security_id", "known", ordinal=pl.col("ordinal") + age, age=pl.lit(age))
+        for age in range(stale_sessions)
     ]
     return (
         pl.concat(seen)
         .filter(pl.col("known") <= pl.col("ordinal"))
-        .select("security_id", "ordinal")
-        .unique()
+        .group_by("security_id", "ordinal")
+        .agg(pl.col("age").min())
     )
 
 

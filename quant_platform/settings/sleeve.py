@@ -19,6 +19,7 @@ from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform.settings.scanner import ScannerNames
 from quant_platform.settings.selection import SelectionSettings
+from quant_platform.settings.universe import UniverseSettings
 from quant_platform.settings.wording import plain
 
 SourceKind = Literal["bars", "securities", "actions", "earnings", "membership", "fund_facts"]
@@ -137,6 +138,9 @@ class SleeveSettings(SettingsModel):
     )
     hygiene: HygieneSettings = described(
         "How the sleeve's market data are looked over.", HygieneSettings()
+    )
+    universe: UniverseSettings = described(
+        "Who of those listed may be looked at.", UniverseSettings()
     )
     selection: SelectionSettings = described(
         "How a rebalance session chooses among the candidates.", SelectionSettings()

@@ -52,6 +52,8 @@ from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.lakehouse.contracts.series import SERIES
+from quant_platform.lakehouse.contracts.universe import UNIVERSE
+from quant_platform.lakehouse.contracts.universe_counts import UNIVERSE_COUNTS
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
 from quant_platform.lakehouse.rules import Rule
 
@@ -67,6 +69,8 @@ _ALL = (
     QUARANTINE,
     RETURNS,
     QUALITY,
+    UNIVERSE,
+    UNIVERSE_COUNTS,
     REGIME,
     # sleeves
     FEATURES_STATE,
