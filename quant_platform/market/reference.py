@@ -6,14 +6,18 @@ before it, too.
 
 from __future__ import annotations
 
+import polars as pl
+
 from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.earnings import EARNINGS
 from quant_platform.lakehouse.contracts.fund_facts import FUND_FACTS
 from quant_platform.lakehouse.contracts.membership import MEMBERSHIP
 from quant_platform.lakehouse.contracts.securities import SECURITIES
-from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.delivery import asked_sessions, taken
+from quant_platform.market.doubts import MEMORY_SESSIONS, doubts_of_actions
 from quant_platform.market.hygiene import Ingested
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.protocol import Source
 
 
@@ -44,16 +48,47 @@ def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> I
     return taken(delivered, SECURITIES, wanted, source=source.name, first_holds_earlier=True)
 
 
-def published_actions(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+def actions_windows() -> dict[str, Window]:
+    """Bars that an action is held against: those of its ex session and of the ones before.
+
+    A blocked session of bars tells nothing of an action, which is then taken at its word.
+    """
+    return {"bars": Window("bars", MEMORY_SESSIONS, withdraws=False)}
+
+
+def published_actions(
+    source: Source,
+    sleeve: str,
+    wanted: SessionRange,
+    bars: pl.LazyFrame | None = None,
+    settings: HygieneSettings | None = None,
+) -> Ingested:
     """Take the corporate actions that became known; as ``published_securities``.
+
+    Parameters
+    ----------
+    source, sleeve, wanted
+        As for ``published_securities``.
+    bars
+        Published bars of the range and of the sessions before it; without them no action is held
+        against a price.
+    settings
+        Names the actions that somebody confirmed; nobody by default.
 
     Returns
     -------
     Ingested
-        Rows for ``<sleeve>/actions`` and the rejected ones.
+        Rows for ``<sleeve>/actions`` and the rejected ones. An action that the price contradicts is
+        rejected (``contradicts_price``) until somebody confirms it.
     """
     delivered = source.actions(wanted.calendar, sleeve, asked_sessions(wanted))
-    return taken(delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True)
+    doubt = None
+    if bars is not None:
+        confirmed = (settings or HygieneSettings()).confirmed_actions
+        doubt = doubts_of_actions(bars.collect(), wanted.calendar, confirmed)
+    return taken(
+        delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True, doubt=doubt
+    )
 
 
 def published_earnings(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:

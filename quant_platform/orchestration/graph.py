@@ -48,7 +48,7 @@ from quant_platform.orchestration.stage import Stage, calls, resolved, stage_ass
 from quant_platform.settings import Settings
 from quant_platform.settings.platform import PORTFOLIO_JOB
 from quant_platform.sources.protocol import Source
-from quant_platform.sources.registry import build_source
+from quant_platform.sources.registry import build_source, source_of
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
                 scanners={scanner: settings.scanners[scanner] for scanner in sleeve.scanners},
                 calendar=platform_calendar(settings, sleeve.calendar, overrides.clock()),
                 grid=grid,
-                source=source or build_source(sleeve.sources["bars"], settings),
+                source=source or source_of(name, settings),
                 identity={"source": source.name} if source else source_identity(settings, name),
             )
         )
@@ -237,13 +237,20 @@ def portfolio_grid(settings: Settings, overrides: Overrides) -> frozenset[date]:
 def source_identity(settings: Settings, sleeve: str) -> dict[str, Any]:
     """Name what decides a sleeve's raw data: its source and the source's settings."""
     own = settings.sleeves[sleeve]
-    return {
+    identity: dict[str, Any] = {
         "source": own.sources["bars"],
-        "market": settings.platform.embedded_market.model_dump(mode="json"),
         "lag_minutes": settings.platform.knowledge_lag_minutes.get("bars"),
-        "symbols": own.symbols,
         "asset_classes": list(own.asset_classes),
     }
+    if "simulated" in own.sources.values():
+        identity |= {
+            "market": settings.platform.embedded_market.model_dump(mode="json"),
+            "symbols": own.symbols,
+        }
+    if own.files is not None:
+        identity["mapping"] = own.files.mapping
+    others = {kind: name for kind, name in own.sources.items() if name != own.sources["bars"]}
+    return identity | ({"routes": others} if others else {})
 
 
 def platform_calendar(settings: Settings, code: str, now: datetime) -> SessionCalendar:

@@ -6,10 +6,15 @@ from collections.abc import Callable
 
 from quant_platform.errors import SourceError
 from quant_platform.settings import Settings
+from quant_platform.sources.files import FilesSource
 from quant_platform.sources.protocol import Source
+from quant_platform.sources.routed import RoutedSource
 from quant_platform.sources.simulated.source import SimulatedSource
 
-_BUILDERS: dict[str, Callable[[Settings], Source]] = {"simulated": SimulatedSource.from_settings}
+_BUILDERS: dict[str, Callable[[Settings], Source]] = {
+    "simulated": SimulatedSource.from_settings,
+    "files": FilesSource.from_settings,
+}
 
 
 def build_source(name: str, settings: Settings) -> Source:
@@ -28,3 +33,21 @@ def build_source(name: str, settings: Settings) -> Source:
             mend="correct the sleeve's sources",
         )
     return builder(settings)
+
+
+def source_of(sleeve: str, settings: Settings) -> Source:
+    """Return the source of a sleeve: one, or several that share its kinds.
+
+    Raises
+    ------
+    SourceError
+        When a source has not the kind that the sleeve asks of it.
+    """
+    routes = settings.sleeves[sleeve].sources
+    base = build_source(routes["bars"], settings)
+    others = {kind: name for kind, name in routes.items() if name != routes["bars"]}
+    if not others:
+        return base
+    return RoutedSource.of(
+        base, {kind: build_source(name, settings) for kind, name in others.items()}, sleeve
+    )

@@ -388,7 +388,7 @@ def _made(folder: Path, recipe: Recipe, branch: str, first: date, last: date) ->
 def _judged(branch: str) -> Plant:
     """Return the plant that leaves the tables of one sleeve that a scenario judges."""
     kinds = {kind for scenario in SCENARIOS for kind, _ in scenario.fires}
-    kinds |= {"securities", "actions"}
+    kinds |= {"securities", "actions", "universe"}
 
     def plant(stages: list[Stage], _situation: Situation) -> list[Stage]:
         return [

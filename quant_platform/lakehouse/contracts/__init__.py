@@ -43,6 +43,7 @@ from quant_platform.lakehouse.contracts.meta import (
     META_WEIGHTS,
 )
 from quant_platform.lakehouse.contracts.profile_returns import PROFILE_RETURNS
+from quant_platform.lakehouse.contracts.quality import QUALITY
 from quant_platform.lakehouse.contracts.quarantine import QUARANTINE
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
@@ -51,6 +52,8 @@ from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.lakehouse.contracts.series import SERIES
+from quant_platform.lakehouse.contracts.universe import UNIVERSE
+from quant_platform.lakehouse.contracts.universe_counts import UNIVERSE_COUNTS
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
 from quant_platform.lakehouse.rules import Rule
 
@@ -65,6 +68,9 @@ _ALL = (
     SERIES,
     QUARANTINE,
     RETURNS,
+    QUALITY,
+    UNIVERSE,
+    UNIVERSE_COUNTS,
     REGIME,
     # sleeves
     FEATURES_STATE,

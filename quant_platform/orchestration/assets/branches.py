@@ -14,6 +14,7 @@ from quant_platform.orchestration.assets.regime import regime_stages
 from quant_platform.orchestration.assets.reports import report_stages
 from quant_platform.orchestration.assets.scans import scan_stages
 from quant_platform.orchestration.assets.selection import selection_stage
+from quant_platform.orchestration.assets.universe import universe_stages
 from quant_platform.orchestration.stage import Stage
 
 
@@ -21,6 +22,7 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
     """Stages of one sleeve: its settings file becomes this branch, under its own prefix."""
     return [
         *market_stages(sleeve),
+        *universe_stages(sleeve),
         *feature_stages(sleeve),
         *scan_stages(sleeve),
         selection_stage(sleeve),

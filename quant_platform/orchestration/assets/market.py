@@ -12,7 +12,9 @@ from typing import Any
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
+from quant_platform.market.quality import quality_windows, session_quality
 from quant_platform.market.reference import (
+    actions_windows,
     published_actions,
     published_earnings,
     published_fund_facts,
@@ -23,6 +25,7 @@ from quant_platform.market.returns import returns_windows, session_returns
 from quant_platform.market.series import published_series
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.protocol import Source
 
 GROUP = "market_data"
@@ -61,18 +64,14 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
             "Raw daily bars as published. Late bars and corrections are new rows in later "
             "partitions.",
         ),
-        _published(
-            sleeve,
-            "actions",
-            published_actions,
-            "Corporate actions as published, by the session on which they take effect.",
-        ),
+        _actions(sleeve),
         *(
             _published(sleeve, kind, take, description)
             for kind, (holds, take, description) in _OPTIONAL.items()
             if kind in sleeve.source.kinds and holds in sleeve.sleeve.asset_classes
         ),
         _returns(sleeve),
+        _quality(sleeve),
     ]
 
 
@@ -94,6 +93,26 @@ def _published(
         description=f"{description} Partitioned by the session in which a row became known; rows "
         f"that break the contract are in quarantine/{sleeve.table(kind)}.",
         group=GROUP,
+        identity=sleeve.identity,
+    )
+
+
+def _actions(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.hygiene
+
+    def published(frames: Frames, own: HygieneSettings, wanted: SessionRange) -> Ingested:
+        return published_actions(sleeve.source, sleeve.sleeve.name, wanted, frames["bars"], own)
+
+    return sleeve.stage(
+        "actions",
+        function=published,
+        settings=settings,
+        modules=(published_actions.__module__, type(sleeve.source).__module__),
+        description="Corporate actions as published, by the session on which they take effect. "
+        "Partitioned by the session in which a row became known; rows that break the contract or "
+        f"contradict the price are in quarantine/{sleeve.table('actions')}.",
+        group=GROUP,
+        windows=sleeve.windows(actions_windows()),
         identity=sleeve.identity,
     )
 
@@ -132,7 +151,22 @@ def _returns(sleeve: SleeveContext) -> Stage:
         settings=settings,
         modules=(session_returns.__module__,),
         description="Return of each security over the session, cut at the price at which orders "
-        "of the evening before fill; splits are neutral, a delisting pays its value.",
+        "of the evening before fill; splits are neutral, dividends are paid in "
+        "cash, who leaves pays its terms or its last price.",
         group=GROUP,
         windows=sleeve.windows(returns_windows(settings)),
+    )
+
+
+def _quality(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.hygiene
+    return sleeve.stage(
+        "quality",
+        function=session_quality,
+        settings=settings,
+        modules=(session_quality.__module__,),
+        description="What is doubtful about the data of each session: stale and missing bars, "
+        "outliers without an action, late bars.",
+        group=GROUP,
+        windows=sleeve.windows(quality_windows(settings)),
     )
