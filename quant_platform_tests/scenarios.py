@@ -40,11 +40,14 @@ class Wanted:
     events
         ``(sleeve, event)`` → first and last day within which it must happen; an event is
         ``listing``, ``delisting`` or ``split``. The sleeve may be ``*`` for any of them.
+    start
+        First day of the market. Securities leave in the later half of a block of days.
     """
 
     symbols: int
     late: tuple[date, date]
     events: Mapping[tuple[str, str], tuple[date, date]]
+    start: date = date(2015, 1, 2)
 
 
 SCENARIOS = {
@@ -61,9 +64,10 @@ SCENARIOS = {
         12,
         (date(2018, 6, 26), date(2018, 8, 10)),
         {
-            ("*", "delisting"): (date(2018, 6, 26), date(2018, 8, 10)),
+            ("etfs", "delisting"): (date(2018, 6, 26), date(2018, 8, 10)),
             ("instruments", "split"): (date(2018, 6, 27), date(2018, 8, 10)),
         },
+        date(2014, 10, 1),
     ),
 }
 
@@ -74,7 +78,7 @@ def seeds(wanted: Wanted) -> Iterator[int]:
     coins = build_calendar("24/7", horizon=_HORIZON, grace=timedelta(minutes=90))
     plain = SimulatedSource(
         seed=0,
-        start=date(2015, 1, 2),
+        start=wanted.start,
         sleeves=tuple(SimulatedSleeve(n, (c,), wanted.symbols) for n, c in _CLASSES.items()),
         dirt=Dirt(late=0.001),
         lag=timedelta(minutes=30),

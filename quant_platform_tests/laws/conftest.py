@@ -42,9 +42,10 @@ _SHORT_SLEEVE = {
 }
 CHAIN: dict[str, Any] = {
     **MARKET,
-    # With this seed, after the account was opened, a security is delisted, a stock is
-    # split, and a session of stocks arrives late.
-    "platform__embedded_market__seed": 16233,
+    # With this seed and start, after the account was opened, a fund is delisted, a stock is split,
+    # and a session of stocks arrives late.
+    "platform__embedded_market__start": "2014-10-01",
+    "platform__embedded_market__seed": 166,
     "platform__embedded_market__symbols_per_sleeve": 12,
     "platform__history_start": CHAIN_FIRST.isoformat(),
     "platform__walk_forward_start": DECIDED.isoformat(),

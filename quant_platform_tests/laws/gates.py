@@ -19,6 +19,7 @@ import polars as pl
 from quant_platform.lakehouse.contracts import Contract, contract_of
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.orchestration.stage import Computed, Frames, Stage
+from quant_platform.settings.platform import DirtSettings
 from quant_platform_tests.laws import deliveries, planted
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.deliveries import AlteredDelivery, Change
@@ -217,10 +218,7 @@ HONEST = Recipe(
         "platform__history_start": START.isoformat(),
         "platform__walk_forward_start": START.isoformat(),
         "platform__embedded_market__seed": 1560,
-        **{
-            f"platform__embedded_market__dirt__{kind}": 0.0
-            for kind in ("missing", "late", "corrected", "impossible", "duplicated")
-        },
+        **{f"platform__embedded_market__dirt__{kind}": 0.0 for kind in DirtSettings.model_fields},
     }
 )
 """A market without a flaw, on which no gate fires."""
