@@ -26,6 +26,9 @@ TABLES = [
         "bars",
         "actions",
         "returns",
+        "quality",
+        "universe",
+        "universe_counts",
         "features_trend",
         "features_state",
     )
