@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -16,11 +17,12 @@ from rich.table import Table
 from quant_platform.calendars import SessionCalendar, build_calendar, calendar_horizon
 from quant_platform.cli.console import table_console
 from quant_platform.errors import ConfigError, SourceError
-from quant_platform.lakehouse.lake import utc_now
+from quant_platform.lakehouse.lake import Lake, utc_now
 from quant_platform.market.import_report import ImportReport, report_of
 from quant_platform.settings import Settings, load_settings
 from quant_platform.settings.hygiene import HygieneSettings
-from quant_platform.sources.files import FolderReader, ImportStore, read_mapping
+from quant_platform.settings.sleeve import SleeveSettings
+from quant_platform.sources.files import Again, FolderReader, ImportStore, read_mapping
 
 app = typer.Typer(add_completion=False)
 
@@ -57,19 +59,9 @@ def import_command(
             expected="--sleeve NAME to import, or --check to look only",
             mend="add one of the two",
         )
-    own = settings.sleeves.get(sleeve) if sleeve is not None else None
-    if sleeve is not None and own is None:
-        raise ConfigError(
-            f"there is no sleeve {sleeve!r}",
-            expected=f"one of {', '.join(settings.sleeves)}",
-            mend="add its file to assets_config/sleeves/ first",
-        )
-    reader = FolderReader(
-        folder.resolve(),
-        read_mapping(mapping),
-        _calendar(settings, own.calendar if own is not None else calendar),
-        settings.platform.knowledge_lag_minutes,
-    )
+    own = sleeve_of(settings, sleeve) if sleeve is not None else None
+    code = own.calendar if own is not None else calendar
+    reader = folder_reader(settings, folder.resolve(), mapping, code)
     hygiene = own.hygiene if own is not None else HygieneSettings()
     if check or sleeve is None:
         with tempfile.TemporaryDirectory() as aside:
@@ -79,7 +71,7 @@ def import_command(
     else:
         store = ImportStore.of(settings.lake_root, sleeve)
         before = store.manifest()
-        prepared = store.prepare(reader, before)
+        prepared = store.prepare(reader, before, again_of(settings, sleeve, reader.calendar))
         report = report_of(prepared, reader.calendar, hygiene, before)
         _show(report, as_json=as_json)
         if not report.refusals:
@@ -94,15 +86,51 @@ def import_command(
         )
 
 
-def _calendar(settings: Settings, code: str) -> SessionCalendar:
+def sleeve_of(settings: Settings, name: str) -> SleeveSettings:
+    """Return the settings of a sleeve.
+
+    Raises
+    ------
+    ConfigError
+        When there is none of that name.
+    """
+    own = settings.sleeves.get(name)
+    if own is None:
+        raise ConfigError(
+            f"there is no sleeve {name!r}",
+            expected=f"one of {', '.join(settings.sleeves)}",
+            mend="add its file to assets_config/sleeves/ first",
+        )
+    return own
+
+
+def again_of(
+    settings: Settings,
+    sleeve: str,
+    calendar: SessionCalendar,
+    symbols: Collection[str] | None = None,
+) -> Again | None:
+    """Say how to import again; None while the lake has taken in nothing of the sleeve's bars."""
+    lake, table = Lake(settings.lake_root), f"{sleeve}/bars"
+    sessions = lake.entries(table) if settings.lake_root.is_dir() and table in lake.tables() else {}
+    if not sessions:
+        return None
+    return Again(calendar.cutoff(max(sessions)), utc_now(), symbols)
+
+
+def folder_reader(
+    settings: Settings, folder: Path, mapping: Path | None, code: str
+) -> FolderReader:
+    """Return the reader of a folder on a calendar of the platform."""
     platform = settings.platform
-    return build_calendar(
+    calendar = build_calendar(
         code,
         horizon=calendar_horizon(utc_now()),
         grace=timedelta(minutes=platform.ingest_grace_minutes),
         extra_holidays=platform.extra_holidays.get(code, ()),
         extra_sessions=platform.extra_sessions.get(code, ()),
     )
+    return FolderReader(folder, read_mapping(mapping), calendar, platform.knowledge_lag_minutes)
 
 
 def _show(report: ImportReport, *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Make the whole chain on the configured history.",
     "backfill": "Make every stale session of a range.",
     "import": "Look over a folder of market data, and take it in.",
+    "refresh": "Fetch what lagging symbols lack, as data that became known now.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
     "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",

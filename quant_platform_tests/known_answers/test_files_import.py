@@ -6,25 +6,40 @@ looked for in ``QUANT_REAL_DATA``, else in ``../shared/data``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from quant_platform.features.trend import trend_features
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
-from quant_platform.market.reference import published_actions, published_securities
-from quant_platform.market.returns import session_returns
+from quant_platform.market.prices import price_window
+from quant_platform.market.quality import quality_windows, session_quality
+from quant_platform.market.reference import (
+    published_actions,
+    published_membership,
+    published_securities,
+)
+from quant_platform.market.returns import returns_windows, session_returns
 from quant_platform.market.series import published_series
+from quant_platform.scanners.universe_counts import universe_counts, universe_counts_windows
+from quant_platform.settings import TrendSettings
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.universe import UniverseSettings
 from quant_platform.sources.files import FilesSource, FolderReader, ImportStore, read_mapping
 from quant_platform_tests.known_answers.data import known_answer, real_data
+from quant_platform_tests.scanners.chain import belonging, handed
 from quant_platform_tests.sources.markets import NYSE
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "mappings"
 FIRST, LAST = date(2015, 3, 20), date(2017, 3, 31)
+
+Frames = Mapping[str, pl.LazyFrame]
 
 ADJUSTED = [("AAPL", 6e-5), ("NVDA", 4e-5), *((s, 1e-5) for s in ("KO", "GE", "XOM", "TSLA"))]
 
@@ -44,8 +59,8 @@ def imported(folder: Path, mapping: Path, lake: Path, sleeve: str) -> FilesSourc
 
 
 @pytest.fixture(scope="module")
-def cumulated(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    """Wealth of one unit held from the first bar on, beside the vendor's adjusted close."""
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> tuple[SessionRange, Frames]:
+    """Bars and actions of the vendor's six names, through the reader and hygiene."""
     raw = pl.read_parquet(known_answer("actions/raw_div_split_adjclose.parquet"))
     folder = tmp_path_factory.mktemp("vendor")
     raw.drop("adj_close", "dividend", "split").write_parquet(folder / "bars.parquet")
@@ -69,7 +84,14 @@ def cumulated(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     bars = published_bars(source, "vendor", wanted).rows
     actions = published_actions(source, "vendor", wanted, bars.lazy())
     assert actions.rejected.height == 0
-    frames = {"bars": bars.lazy(), "actions": actions.rows.lazy()}
+    return wanted, {"bars": bars.lazy(), "actions": actions.rows.lazy()}
+
+
+@pytest.fixture(scope="module")
+def cumulated(vendor: tuple[SessionRange, Frames]) -> pl.DataFrame:
+    """Wealth of one unit held from the first bar on, beside the vendor's adjusted close."""
+    raw = pl.read_parquet(known_answer("actions/raw_div_split_adjclose.parquet"))
+    wanted, frames = vendor
     made = session_returns(frames, ReturnsSettings(), wanted)
     wealth = made.select(
         pl.col("session").alias("date"),
@@ -90,6 +112,42 @@ def test_cumulated_total_returns_are_the_vendors_adjusted_closes(
     )
     apart = (scaled["ours"] / scaled["vendors"] - 1).abs()
     assert apart.max() <= tolerance
+
+
+@pytest.mark.parametrize(("ex", "ratio"), [(date(2014, 6, 9), 7.0), (date(2020, 8, 31), 4.0)])
+def test_indicators_are_smooth_across_a_split(
+    vendor: tuple[SessionRange, Frames], ex: date, ratio: float
+) -> None:
+    whole, frames = vendor
+    eve, after = NYSE.offset(ex, -1), NYSE.offset(ex, 10)
+    days = NYSE.between(NYSE.offset(ex, -300), after)
+    wanted = SessionRange(NYSE, tuple(NYSE.between(eve, after)), whole.history_start)
+    known = pl.col("knowledge_session").is_in(days)
+    own = pl.col("security_id") == "US:AAPL"
+    some = {
+        "bars": frames["bars"].filter(own & known),
+        "actions": frames["actions"].filter(own),
+    }
+    made = trend_features(some, TrendSettings(), wanted).sort("session")
+    # In units of each session: the mean before, divided by the ratio, goes on where it was.
+    for name in ("sma_20", "sma_50", "sma_200"):
+        before, on = made[name][:2]
+        assert abs(on * ratio / before - 1) < 0.005
+    seen: dict[date, float] = {}
+    for session in (eve, ex):
+        window = price_window(
+            some["bars"].collect(), some["actions"].collect(), NYSE, session
+        ).sort("session")
+        shut = pl.col("close").shift(1)
+        ranges = pl.max_horizontal(
+            pl.col("high") - pl.col("low"),
+            (pl.col("high") - shut).abs(),
+            (pl.col("low") - shut).abs(),
+        )
+        seen[session] = float(window.select((ranges / shut).tail(14).mean()).item())
+    # The true range of the ex session is not the gap that a raw price would show.
+    assert abs(seen[ex] / seen[eve] - 1) < 0.2
+    assert seen[ex] < 0.05
 
 
 # -- 2015 to 2017, every US listing as published ---------------------------------------------------
@@ -184,6 +242,82 @@ def test_what_left_for_good_is_paid_the_last_price(
     last = made.sort("session").group_by("security_id", maintain_order=True).last()
     assert last["delisted"].all()
     assert set(last["settlement"]) == {"last_price"}
+
+
+@pytest.fixture(scope="module")
+def universe(listings: FilesSource, listed_bars: Ingested) -> dict[str, pl.DataFrame]:
+    """Tables of the whole set up to the universe and its counts."""
+    wanted = span(FIRST, LAST, FIRST)
+    settings = UniverseSettings(index="SP500", min_mean_volume=10_000)
+    bars = listed_bars.rows
+    tables = {
+        "bars": bars,
+        "securities": published_securities(listings, "own", wanted).rows,
+        "actions": published_actions(listings, "own", wanted, bars.lazy()).rows,
+        "membership": published_membership(listings, "own", wanted).rows,
+    }
+    tables["universe"] = belonging(tables, wanted)
+    tables["members"] = belonging(tables, wanted, settings)
+    frames = handed(tables, universe_counts_windows(), wanted)
+    return tables | {"counts": universe_counts(frames, None, wanted)}
+
+
+@pytest.mark.slow
+def test_the_universe_is_counted_session_by_session(universe: dict[str, pl.DataFrame]) -> None:
+    counts = universe["counts"].pivot("what", index="session", values="count").fill_null(0)
+    assert counts.height == len(NYSE.between(FIRST, LAST))
+    assert counts["listed"].min() > 5500
+    assert (counts["included"] + counts["rejected_stale"] == counts["listed"]).all()
+    total = counts.drop("session").sum().to_dicts()[0]
+    gone = sum(total[what] for what in ("merged", "delisted", "never_traded"))
+    assert total["renamed"] >= 80
+    assert 950 < gone < 1110
+    # Who came less who left is the difference of the ends.
+    left = gone + total.get("unexplained", 0)
+    assert counts["listed"][0] + total["arrived"] - left == counts["listed"][-1]
+    # Members of the index are about five hundred, and never more than there are shares.
+    members = universe["members"].group_by("session").agg(pl.col("included").sum())
+    assert members["included"].tail(100).min() > 400
+    assert members["included"].max() < 520
+
+
+@pytest.mark.slow
+def test_laws_hold_on_a_slice_with_a_session_that_came_late(
+    universe: dict[str, pl.DataFrame],
+) -> None:
+    """Law 2: a range is its days. Law 1: what is known later changes nothing."""
+    late = pl.col("knowledge_session") > pl.col("session")
+    worst = universe["bars"].filter(late).group_by("session").len().sort("len")["session"][-1]
+    some = universe["securities"]["security_id"].unique().sort().gather_every(14)
+    tables = {
+        name: universe[name].filter(pl.col("security_id").is_in(some.implode()))
+        for name in ("bars", "securities", "actions", "membership")
+    }
+    days = NYSE.between(NYSE.offset(worst, -3), NYSE.offset(worst, 4))
+
+    def made(rows: dict[str, pl.DataFrame], first: date, last: date) -> dict[str, pl.DataFrame]:
+        wanted = span(first, last, FIRST)
+        settings = UniverseSettings(min_mean_volume=10_000)
+        returns = handed(rows, returns_windows(ReturnsSettings()), wanted)
+        earlier = span(max(FIRST, NYSE.offset(first, -130)), last, FIRST)
+        looked = handed(rows, returns_windows(ReturnsSettings()), earlier)
+        told = {**rows, "returns": session_returns(looked, ReturnsSettings(), earlier)}
+        flags = handed(told, quality_windows(HygieneSettings()), wanted)
+        return {
+            "returns": session_returns(returns, ReturnsSettings(), wanted),
+            "quality": session_quality(flags, HygieneSettings(), wanted),
+            "universe": belonging(rows, wanted, settings),
+        }
+
+    whole = made(tables, days[0], days[-1])
+    apart = [made(tables, day, day) for day in days]
+    for name, rows in whole.items():
+        assert rows.height > 0
+        assert pl.concat([day[name] for day in apart]).equals(rows), name
+    cut = days[3]
+    known = {name: rows.filter(pl.col("knowledge_session") <= cut) for name, rows in tables.items()}
+    for name, rows in made(known, days[0], cut).items():
+        assert rows.equals(whole[name].filter(pl.col("session") <= cut)), name
 
 
 # -- two vintages of the factors -------------------------------------------------------------------

@@ -292,7 +292,10 @@ def test_chunks_come_job_by_job_and_in_order_of_time(lake: Lake) -> None:
         ({"platform__features__trend__block_sessions": 21}, {"features_trend"}),
         (
             {"platform__embedded_market__seed": 8},
-            {"securities", "bars", "actions", "returns", "features_state", "features_trend"},
+            {
+                *("securities", "bars", "actions", "returns", "quality", "universe"),
+                *("universe_counts", "features_state", "features_trend"),
+            },
         ),
         ({"platform__backfill_chunk": 20}, set()),
         ({"platform__ui__port": 4000}, set()),

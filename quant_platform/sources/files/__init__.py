@@ -5,12 +5,14 @@ who is who, ``convert`` turns a folder into the rows of the protocol, ``store`` 
 lake, ``source`` answers from there. Nothing here judges a row: that is hygiene's.
 """
 
+from quant_platform.sources.files.again import Again
 from quant_platform.sources.files.convert import FolderReader
 from quant_platform.sources.files.mapping import Mapping, read_mapping
 from quant_platform.sources.files.source import FilesSource
 from quant_platform.sources.files.store import ImportStore, Manifest, Prepared
 
 __all__ = [
+    "Again",
     "FilesSource",
     "FolderReader",
     "ImportStore",

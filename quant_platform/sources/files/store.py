@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.lakehouse.files import file_errors, write_atomic
+from quant_platform.sources.files.again import Again
 from quant_platform.sources.files.convert import (
     SCHEMAS,
     FolderReader,
@@ -137,7 +138,10 @@ class ImportStore:
 
     def bars(self, manifest: Manifest) -> pl.LazyFrame:
         """All segments, as they were delivered."""
-        paths = [self.root / "bars" / entry.segment for entry in manifest.bars]
+        return self._segments(manifest.bars)
+
+    def _segments(self, entries: Sequence[ImportedFile]) -> pl.LazyFrame:
+        paths = [self.root / "bars" / entry.segment for entry in entries]
         if not paths:
             return pl.LazyFrame(schema=BAR_SCHEMA).drop("security_id")
         return pl.concat([pl.scan_parquet(path) for path in paths], how="diagonal")
@@ -155,7 +159,9 @@ class ImportStore:
         """Rows of another kind that became known in a span of time."""
         return _known(pl.scan_parquet(self.root / f"{kind}.parquet"), after, until).collect()
 
-    def prepare(self, reader: FolderReader, before: Manifest | None) -> Prepared:
+    def prepare(
+        self, reader: FolderReader, before: Manifest | None, again: Again | None = None
+    ) -> Prepared:
         """Convert a folder without changing what the source answers.
 
         The segments of unchanged files are kept; new ones have names of their own, so that nothing
@@ -167,6 +173,9 @@ class ImportStore:
             The folder.
         before
             The import before, if there was one.
+        again
+            How to take what is new of sessions that the lake has taken in; without it, as if they
+            had never been told.
         """
         with file_errors(self.root, "create"):
             (self.root / "bars").mkdir(parents=True, exist_ok=True)
@@ -182,15 +191,27 @@ class ImportStore:
                 entries += kept[name]
                 continue
             state = path.stat()
-            for part, read in enumerate(reader.read("bars", path)):
-                rows = segment_of(read)
-                segment = f"{name.replace('/', '__')}.{state.st_mtime_ns}.{part}.parquet"
+            reads = reader.read("bars", path)
+            parts = [segment_of(read) for read in reads]
+            counts = [part.height for part in parts]
+            stamp, changed = str(state.st_mtime_ns), state.st_mtime_ns
+            if again is not None and name in kept:
+                old = self._segments(kept[name]).collect()
+                delivered = pl.concat(parts, how="diagonal")
+                parts, counts = [again.bars(old, delivered)], [delivered.height]
+                stamp = f"{stamp}.{again.now:%Y%m%dT%H%M%S%f}"
+                # Of a file that was read in part the rest is still to come.
+                changed = changed if again.symbols is None else 0
+                new -= old.height
+            for part, rows in enumerate(parts):
+                segment = f"{name.replace('/', '__')}.{stamp}.{part}.parquet"
                 self._write(f"bars/{segment}", rows)
                 new += rows.height
+                disorder = sum(out_of_order(read.rows) for read in reads) if part == 0 else 0
                 entries.append(
                     ImportedFile(
-                        *(name, state.st_size, state.st_mtime_ns, rows.height, segment),
-                        out_of_order=out_of_order(read.rows),
+                        *(name, state.st_size, changed, counts[part], segment),
+                        out_of_order=disorder,
                     )
                 )
         manifest = Manifest(
@@ -201,7 +222,20 @@ class ImportStore:
             tuple(entries),
         )
         bars = self.bars(manifest)
-        return Prepared(manifest, reference_of(reader, bars, spans_of(bars)), bars, new)
+        reference = reference_of(reader, bars, spans_of(bars))
+        if again is not None and same:
+            # What a total-return close implies is rounded anew with each of its restatements.
+            implied = "adjusted" in bars.collect_schema().names()
+            kinds = {
+                kind: again.superseding(
+                    pl.read_parquet(self.root / f"{kind}.parquet"),
+                    rows,
+                    ("value",) if kind == "actions" and implied else (),
+                )
+                for kind, rows in reference.kinds.items()
+            }
+            reference = replace(reference, kinds=kinds)
+        return Prepared(manifest, reference, bars, new)
 
     def commit(self, prepared: Prepared) -> None:
         """Make what was prepared the import that the source answers from."""
