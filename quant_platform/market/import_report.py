@@ -8,12 +8,16 @@ so that the report promises what will be kept. A finding is of one of three weig
   most of which is impossible, a file that has lost rows since it was imported;
 - *warning*: rows that will be in quarantine, sessions that are late or thin;
 - *note*: what is as it should be and worth knowing.
+
+Of a folder that was imported before, the sessions of its new files are looked at, with those just
+before them to compare with; the others have been.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import polars as pl
@@ -36,6 +40,8 @@ _SHIFTED_SHARE = 0.1
 _WHOLE_LATE, _HALF_LATE = 0.99, 0.4
 _THIN_SHARE = 0.5
 _TRAILING = 20
+_COMPARED = timedelta(days=45)
+"""Days before what is new that are looked at again: more than the trailing sessions."""
 _SATURDAY = 6
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -102,16 +108,22 @@ def report_of(
     before
         The import before, if there was one.
     """
-    delivered = prepared.bars.collect()
-    findings: list[Finding] = list(_shrunk(prepared.manifest, before))
+    begin = None if prepared.new_from is None else prepared.new_from - _COMPARED
+    bars_looked_at, actions = prepared.bars, prepared.reference.kinds["actions"]
     facts: dict[str, int | str] = {"files of bars": len(prepared.manifest.bars)}
+    if begin is not None:
+        bars_looked_at = bars_looked_at.filter(pl.col("session") >= begin)
+        actions = actions.filter(pl.col("session") >= begin)
+        facts["looked at from"] = str(begin)
+    delivered = bars_looked_at.collect()
+    findings: list[Finding] = list(_shrunk(prepared.manifest, before))
     if delivered.height:
         bars = with_security(delivered, prepared.reference.who.ids)
         sorted_out = ingest(bars, BARS, calendar, doubt=doubts_of_bars(bars.head(0), calendar))
         facts |= _facts(delivered, sorted_out)
         findings += _disorder(prepared.manifest)
         findings += _of_bars(delivered, sorted_out, calendar)
-        findings += _of_actions(prepared, sorted_out, calendar, hygiene)
+        findings += _of_actions(actions, sorted_out, calendar, hygiene)
         findings += _of_securities(prepared)
     elif not any(rows.height for rows in prepared.reference.kinds.values()):
         findings.append(
@@ -313,12 +325,11 @@ def _gaps(rows: pl.DataFrame, calendar: SessionCalendar) -> Iterator[Finding]:
 
 
 def _of_actions(
-    prepared: Prepared,
+    actions: pl.DataFrame,
     sorted_out: Ingested,
     calendar: SessionCalendar,
     hygiene: HygieneSettings,
 ) -> Iterator[Finding]:
-    actions = prepared.reference.kinds["actions"]
     if not actions.height:
         return
     doubt = doubts_of_actions(sorted_out.rows, calendar, hygiene.confirmed_actions)

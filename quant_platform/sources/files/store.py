@@ -85,12 +85,16 @@ class Prepared:
         All segments, as delivered.
     new_rows
         Rows of bars that were not in the import before.
+    new_from
+        First session of the files that are new or have changed; None where nothing was imported
+        before, or nothing is new.
     """
 
     manifest: Manifest
     reference: Reference
     bars: pl.LazyFrame
     new_rows: int
+    new_from: date | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ class ImportStore:
             kept.setdefault(entry.file, []).append(entry)
         entries: list[ImportedFile] = []
         new = 0
+        begins: list[date] = []
         for path in reader.files("bars"):
             name = path.relative_to(reader.folder).as_posix()
             if name in kept and all(entry.is_still(path) for entry in kept[name]):
@@ -207,6 +212,8 @@ class ImportStore:
                 segment = f"{name.replace('/', '__')}.{stamp}.{part}.parquet"
                 self._write(f"bars/{segment}", rows)
                 new += rows.height
+                if rows.height:
+                    begins.append(rows["session"].min())  # type: ignore[arg-type]
                 disorder = sum(out_of_order(read.rows) for read in reads) if part == 0 else 0
                 entries.append(
                     ImportedFile(
@@ -235,7 +242,8 @@ class ImportStore:
                 for kind, rows in reference.kinds.items()
             }
             reference = replace(reference, kinds=kinds)
-        return Prepared(manifest, reference, bars, new)
+        new_from = min(begins, default=None) if same else None
+        return Prepared(manifest, reference, bars, new, new_from)
 
     def commit(self, prepared: Prepared) -> None:
         """Make what was prepared the import that the source answers from."""

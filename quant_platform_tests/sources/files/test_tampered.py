@@ -180,3 +180,18 @@ def test_a_file_that_answers_for_another_symbol_is_refused(tmp_path: Path) -> No
     write(tmp_path / "in", {"bars/BBB.csv": prices(symbols=["AAA"])})
     with pytest.raises(SourceError, match=r"bars/BBB.csv holds \d+ rows of US:AAA"):
         imported(tmp_path / "in", tmp_path / "lake", mapping)
+
+
+def test_of_a_folder_that_was_imported_only_what_is_new_is_looked_at(tmp_path: Path) -> None:
+    folder, lake = tmp_path / "in", tmp_path / "lake"
+    spoilt_early = prices(DAYS[:-1]).with_columns(
+        volume=pl.when(pl.col("date") == DAYS[0]).then(-1.0).otherwise("volume")
+    )
+    _, report = imported(write(folder, {"bars/1.csv": spoilt_early}), lake)
+    assert "rows that break volume|min" in [finding.what for finding in report.findings]
+    _, report = imported(write(folder, {"bars/2.csv": prices([LAST])}), lake)
+    assert report.facts["looked at from"] == str(LAST - timedelta(days=45))
+    assert not report.findings
+    # What is new is held against the sessions before it all the same.
+    _, report = imported(write(folder, {"bars/2.csv": prices([LAST], ["S01"])}), tmp_path / "other")
+    assert [finding.what for finding in report.refusals] == ["the newest session is half there"]
