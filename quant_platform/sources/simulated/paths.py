@@ -306,7 +306,12 @@ class Paths:
         who = (groups[:, None] * GROUP + np.arange(GROUP)).ravel()
         own, seed, owner = self.roster, self.seed, self.owner
         shocks = by_security(
-            seed, owner, "shocks", groups, lambda g: unit_t(g, (GROUP, BLOCK), _DEGREES), block=number
+            seed,
+            owner,
+            "shocks",
+            groups,
+            lambda g: unit_t(g, (GROUP, BLOCK), _DEGREES),
+            block=number,
         )
         noise = by_security(
             seed,
