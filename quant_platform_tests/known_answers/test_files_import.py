@@ -265,12 +265,17 @@ def universe(listings: FilesSource, listed_bars: Ingested) -> dict[str, pl.DataF
     tables["universe"] = belonging(tables, wanted)
     tables["members"] = belonging(tables, wanted, settings)
     frames = handed(tables, universe_counts_windows(), wanted)
-    return tables | {"counts": universe_counts(frames, None, wanted)}
+    return tables | {"counts": universe_counts(frames, UniverseSettings(), wanted)}
 
 
 @pytest.mark.slow
 def test_the_universe_is_counted_session_by_session(universe: dict[str, pl.DataFrame]) -> None:
-    counts = universe["counts"].pivot("what", index="session", values="count").fill_null(0)
+    counts = (
+        universe["counts"]
+        .select("session", "what", "count")
+        .pivot("what", index="session", values="count")
+        .fill_null(0)
+    )
     assert counts.height == len(NYSE.between(FIRST, LAST))
     # Listings are published from the second session on: before, nobody is known to be listed.
     assert counts["listed"][0] == 0

@@ -37,11 +37,12 @@ class Earnings(dy.Schema):
     )
     status = dy.Enum(["expected", "actual"], description="Whether it has been announced.")
     estimate = dy.Float64(
-        nullable=True, description="Expected earnings per share, quote currency; null if unknown."
+        nullable=True,
+        description="Expected earnings per share, quote currency, signed; null if unknown.",
     )
     actual = dy.Float64(
         nullable=True,
-        description="Announced earnings per share, quote currency; null until announced.",
+        description="Announced earnings per share, quote currency, signed; null before.",
     )
 
 

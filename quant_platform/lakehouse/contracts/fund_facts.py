@@ -28,13 +28,21 @@ class FundFacts(dy.Schema):
         ["observed", "assumed"],
         description="observed: seen when it was published; assumed: session close plus a lag.",
     )
-    aum = dy.Float64(nullable=True, min=0, description="Assets under management, quote currency.")
-    expense_ratio = dy.Float64(nullable=True, min=0, description="Fee, fraction of assets a year.")
+    aum = dy.Float64(
+        nullable=True,
+        min=0,
+        description="Assets under management, quote currency; null if not told.",
+    )
+    expense_ratio = dy.Float64(
+        nullable=True, min=0, description="Fee, fraction of assets a year; null if not told."
+    )
     # The name that every vendor uses is a keyword of Python.
     yield_ = dy.Float64(
-        alias="yield", nullable=True, description="Distributions, fraction of the price a year."
+        alias="yield",
+        nullable=True,
+        description="Distributions, fraction of the price a year, signed; null if not told.",
     )
-    issuer = dy.String(nullable=True, description="Who runs the fund.")
+    issuer = dy.String(nullable=True, description="Who runs the fund; null if not told.")
     category = dy.String(nullable=True, description="Category that the issuer gives it.")
 
 

@@ -15,7 +15,9 @@ class Membership(dy.Schema):
         description="Partition: first session whose cutoff is at or after known_at; the first of "
         "history holds all that was known before it."
     )
-    index = dy.String(primary_key=True, min_length=1, description="Name of the index.")
+    index = dy.String(
+        primary_key=True, min_length=1, description="Name of the index, such as SP500."
+    )
     security_id = dy.String(
         primary_key=True, min_length=1, description="Stable key of the security for every join."
     )

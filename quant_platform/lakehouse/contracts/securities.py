@@ -40,14 +40,18 @@ class Securities(dy.Schema):
         description="First session on which it does not trade any more; null until that is known.",
     )
     tick = dy.Float64(
-        nullable=True, min_exclusive=0, description="Smallest price step, quote currency."
+        nullable=True,
+        min_exclusive=0,
+        description="Smallest price step, quote currency; null if unknown.",
     )
     lot = dy.Float64(
-        nullable=True, min_exclusive=0, description="Smallest quantity step, in units."
+        nullable=True,
+        min_exclusive=0,
+        description="Smallest quantity step, in units; null if unknown.",
     )
     leverage = dy.Float64(
         nullable=True,
-        description="Factor of a fund on its underlying, negative for an inverse one; null is 1.",
+        description="Ratio of a fund's move to that of its underlying, signed; null is 1.",
     )
     underlying = dy.String(
         nullable=True, description="security_id or name of what a fund or contract is built on."

@@ -13,7 +13,9 @@ class Series(dy.Schema):
     knowledge_session = dy.Date(
         description="Partition: first session whose cutoff is at or after known_at."
     )
-    series = dy.String(primary_key=True, min_length=1, description="Name of the series.")
+    series = dy.String(
+        primary_key=True, min_length=1, description="Name of the series, such as VIX or ff/smb."
+    )
     session = dy.Date(primary_key=True, description="Session that the observation describes.")
     known_at = dy.Datetime(
         primary_key=True,
@@ -25,7 +27,7 @@ class Series(dy.Schema):
         ["observed", "assumed"],
         description="observed: seen when it was published; assumed: session close plus a lag.",
     )
-    value = dy.Float64(description="The observation, in its unit.")
+    value = dy.Float64(description="The observation, in units that the column unit names, signed.")
     unit = dy.String(
         min_length=1,
         description="index points, price, or fraction (a return over the session).",
