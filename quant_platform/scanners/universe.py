@@ -11,16 +11,12 @@
    - ``aum``: the last assets told within a year, where there are fund facts.
    - ``mean_volume``: the mean volume over 20 sessions, in units of the session.
 
-3. What else may change who belongs is told with the rows: the constituency's source, and a hash
-   over the actions known by then.
-
 A screen without a value fails: a gate without evidence is closed. Sums are taken in calendar order,
 so that a range has the bytes of its single days.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
@@ -28,8 +24,6 @@ import numpy as np
 import polars as pl
 
 from quant_platform.features.panel import Panel, window_sums
-from quant_platform.lakehouse.content import partition_hashes
-from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.universe import UNIVERSE
 from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.vintages import ALL_HISTORY, splits_in_effect
@@ -156,16 +150,13 @@ def session_universe(
         rows = rows.join(volumes.lazy(), on=_KEY, how="left")
         least, volume = settings.min_mean_volume, pl.col("mean_volume")
         audit.append(entry(MEAN_VOLUME.name, volume >= least, volume, least))
-    hashes = actions_hashes(actions, wanted)
     return (
         rows.with_columns(
             # Arrays of structs are laid out in one go, lists of them row by row.
             passes=pl.concat_arr(audit).arr.to_list(),
             reason=first_failed(audit),
-            constituency_source=pl.lit(settings.constituency_source),
         )
         .with_columns(included=pl.col("reason").is_null())
-        .join(hashes.lazy(), on="session")
         .select(pl.col(name).cast(column.dtype) for name, column in UNIVERSE.columns.items())
         .sort(_KEY)
         .collect()
@@ -229,27 +220,6 @@ def survivors_of(
     if settings.index is not None and membership is not None:
         listed = listed.join(members(membership, settings.index, last), on=_KEY)
     return listed["security_id"].sort().to_list()
-
-
-def actions_hashes(actions: pl.DataFrame, wanted: SessionRange) -> pl.DataFrame:
-    """Return, for each session, a hash over every action published by its cutoff.
-
-    Each knowledge session's hash is chained to the one before, so that it does not depend on what
-    came later.
-    """
-    digest = hashlib.sha256().hexdigest()
-    chain = [(wanted.calendar.first_day, digest)]
-    for session, content in partition_hashes(actions, ACTIONS.key, "knowledge_session").items():
-        digest = hashlib.sha256((digest + content).encode()).hexdigest()
-        chain.append((session, digest))
-    schema = {"known": pl.Date, "corporate_actions_hash": pl.String}
-    sessions = pl.DataFrame({"session": wanted.sessions}, schema={"session": pl.Date})
-    return sessions.join_asof(
-        pl.DataFrame(chain, schema=schema, orient="row"),
-        left_on="session",
-        right_on="known",
-        strategy="backward",
-    ).drop("known")
 
 
 def _listed(securities: pl.LazyFrame, wanted: SessionRange) -> pl.LazyFrame:

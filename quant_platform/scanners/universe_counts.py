@@ -8,16 +8,22 @@
    ``never_traded`` where none does and no bar was known over the last 20 sessions; else
    ``unexplained``.
 4. A rename that takes effect on D is counted, too: the security goes on.
+5. Each count carries where it comes from: the constituency's source, and a hash over the actions
+   known by then.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import polars as pl
 
+from quant_platform.lakehouse.content import partition_hashes
+from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.universe_counts import UNIVERSE_COUNTS
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
+from quant_platform.settings.universe import UniverseSettings
 
 TRACE_SESSIONS = 20
 """Sessions in which a bar shows that who left did trade."""
@@ -35,7 +41,7 @@ def universe_counts_windows() -> dict[str, Window]:
 
 
 def universe_counts(
-    frames: Mapping[str, pl.LazyFrame], _settings: None, wanted: SessionRange
+    frames: Mapping[str, pl.LazyFrame], settings: UniverseSettings, wanted: SessionRange
 ) -> pl.DataFrame:
     """Compute ``universe_counts`` for a range.
 
@@ -44,6 +50,8 @@ def universe_counts(
     frames
         ``universe`` of the range and the session before it, ``bars`` of the range and 20 sessions
         before it, all ``actions`` published so far.
+    settings
+        Name the constituency's source.
     wanted
         Sessions to compute.
 
@@ -72,8 +80,37 @@ def universe_counts(
             .with_columns(what=pl.lit("renamed"))
         ),
     ]
-    columns = [pl.col(n).cast(c.dtype) for n, c in UNIVERSE_COUNTS.columns.items()]
-    return pl.concat([part.select(columns) for part in parts]).sort("session", "what")
+    counted = pl.concat(
+        part.select("session", "what", pl.col("count").cast(pl.UInt32)) for part in parts
+    )
+    hashes = actions_hashes(frames["actions"].collect(), wanted)
+    return (
+        counted.join(hashes, on="session")
+        .with_columns(constituency_source=pl.lit(settings.constituency_source))
+        .select(*UNIVERSE_COUNTS.columns)
+        .sort("session", "what")
+    )
+
+
+def actions_hashes(actions: pl.DataFrame, wanted: SessionRange) -> pl.DataFrame:
+    """Return, for each session, a hash over every action published by its cutoff.
+
+    Each knowledge session's hash is chained to the one before, so that it does not depend on what
+    came later.
+    """
+    digest = hashlib.sha256().hexdigest()
+    chain = [(wanted.calendar.first_day, digest)]
+    for session, content in partition_hashes(actions, ACTIONS.key, "knowledge_session").items():
+        digest = hashlib.sha256((digest + content).encode()).hexdigest()
+        chain.append((session, digest))
+    schema = {"known": pl.Date, "corporate_actions_hash": pl.String}
+    sessions = pl.DataFrame({"session": wanted.sessions}, schema={"session": pl.Date})
+    return sessions.join_asof(
+        pl.DataFrame(chain, schema=schema, orient="row"),
+        left_on="session",
+        right_on="known",
+        strategy="backward",
+    ).drop("known")
 
 
 def _counted(rows: pl.DataFrame) -> pl.DataFrame:

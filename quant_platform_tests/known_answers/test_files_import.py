@@ -136,7 +136,8 @@ def test_indicators_are_smooth_across_a_split(
         # The mean of prices in units of the ex session, and a step that a day's move explains.
         mean = adjusted.filter(pl.col("session") <= ex)["close"].tail(length).mean()
         before, on = made[f"sma_{length}"][:2]
-        assert on == pytest.approx(mean, rel=1e-6)
+        # Features are stored with fewer digits than prices.
+        assert on == pytest.approx(mean, rel=1e-5)
         assert abs(on * ratio / before - 1) < 0.01
     seen: dict[date, float] = {}
     for session in (eve, ex):
@@ -264,19 +265,23 @@ def universe(listings: FilesSource, listed_bars: Ingested) -> dict[str, pl.DataF
     tables["universe"] = belonging(tables, wanted)
     tables["members"] = belonging(tables, wanted, settings)
     frames = handed(tables, universe_counts_windows(), wanted)
-    return tables | {"counts": universe_counts(frames, None, wanted)}
+    return tables | {"counts": universe_counts(frames, UniverseSettings(), wanted)}
 
 
 @pytest.mark.slow
 def test_the_universe_is_counted_session_by_session(universe: dict[str, pl.DataFrame]) -> None:
-    counts = universe["counts"].pivot("what", index="session", values="count").fill_null(0)
+    counts = (
+        universe["counts"]
+        .select("session", "what", "count")
+        .pivot("what", index="session", values="count")
+        .fill_null(0)
+    )
     assert counts.height == len(NYSE.between(FIRST, LAST))
     # Listings are published from the second session on: before, nobody is known to be listed.
     assert counts["listed"][0] == 0
     assert counts["listed"][1:].min() > 5500
     assert (counts["included"] + counts["rejected_stale"] == counts["listed"]).all()
     total = counts.drop("session").sum().to_dicts()[0]
-    print(total, counts.describe())
     gone = sum(total[what] for what in ("merged", "delisted", "never_traded"))
     assert total["renamed"] >= 80
     assert 950 < gone < 1110
@@ -284,8 +289,9 @@ def test_the_universe_is_counted_session_by_session(universe: dict[str, pl.DataF
     left = gone + total.get("unexplained", 0)
     assert counts["listed"][0] + total["arrived"] - left == counts["listed"][-1]
     # Members of the index are about five hundred, and never more than there are shares.
-    members = universe["members"].group_by("session").agg(pl.col("included").sum())
-    assert members["included"].tail(100).min() > 400
+    members = universe["members"].group_by("session").agg(pl.col("included").sum()).sort("session")
+    # A mean volume takes fifteen bars.
+    assert members["included"][30:].min() > 400
     assert members["included"].max() < 520
 
 

@@ -8,7 +8,7 @@ session's quarantine must name its rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -103,6 +103,7 @@ def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> 
     changes = {day: spoilt_for(stage, rule) for day, rule in plan.items()}
     kind = stage.contract.kind
     workshop = _altered(folder / "quarantined", honest, kind, changes)
+    _make_inputs(workshop, stage, list(plan))
     workshop.make(workshop.call(stage.table), list(plan))
     filed = workshop.lake.scan(f"quarantine/{stage.table}").collect()
     for day, rule in plan.items():
@@ -114,10 +115,18 @@ def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> 
     for rule in rules.refused:
         workshop = _altered(folder / "refused", honest, kind, {first: spoilt_for(stage, rule)})
         try:
+            _make_inputs(workshop, stage, [first])
             workshop.make(workshop.call(stage.table), [first])
         except SourceError:
             continue
         raise LawBroken(LAW, stage.table, first, f"a row that breaks '{rule}' was not refused")
+
+
+def _make_inputs(workshop: Workshop, stage: Stage, sessions: Sequence[date]) -> None:
+    """Make what a stage holds its rows against."""
+    wanted = stage.range_of(sessions)
+    for window in stage.windows.values():
+        workshop.make(workshop.call(window.table), wanted.loaded(window))
 
 
 def spoilt_for(stage: Stage, rule: str) -> Change:

@@ -47,7 +47,9 @@ def test_every_version_can_be_read(tmp_path_factory: pytest.TempPathFactory) -> 
     workshop = Workshop.open(tmp_path_factory.mktemp("versions"), first)
     workshop.make_all(START, END)
     seen = remade(workshop, [second, first, third], START, END)
-    often = [s for s in workshop.stages if s.contract.kind not in SLOW]
+    # Who is listed, and what is doubtful, need not differ on one session.
+    seldom = SLOW | {"universe", "universe_counts", "quality"}
+    often = [s for s in workshop.stages if s.contract.kind not in seldom]
     assert all(len(set(seen[s.table, END])) == 3 for s in often)
     lake = Workshop.open(workshop.folder, third).lake
     check_versions_kept(lake, seen)

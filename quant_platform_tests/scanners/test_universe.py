@@ -17,7 +17,11 @@ from quant_platform.scanners.universe import (
     universe_gates,
     universe_windows,
 )
-from quant_platform.scanners.universe_counts import universe_counts, universe_counts_windows
+from quant_platform.scanners.universe_counts import (
+    actions_hashes,
+    universe_counts,
+    universe_counts_windows,
+)
 from quant_platform.settings.universe import UniverseSettings
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, bars_frame, span
 from quant_platform_tests.scanners.chain import handed
@@ -75,10 +79,13 @@ class Market:
 
     def counts(self, universe: pl.DataFrame, first: date, last: date) -> dict[date, dict[str, int]]:
         wanted, tables = span(first, last), {**self.tables, "universe": universe}
-        made = universe_counts(handed(tables, universe_counts_windows(), wanted), None, wanted)
+        made = universe_counts(
+            handed(tables, universe_counts_windows(), wanted), UniverseSettings(), wanted
+        )
         rows = CONTRACTS["universe_counts"].validate("x/universe_counts", made)
         told: dict[date, dict[str, int]] = {}
-        for session, what, count in rows.iter_rows():
+        assert set(rows["constituency_source"]) == {"listings"}
+        for session, what, count in rows.select("session", "what", "count").iter_rows():
             told.setdefault(session, {})[what] = count
         return told
 
@@ -113,7 +120,6 @@ def test_a_member_is_one_from_when_it_is_known_to_be_and_as_long() -> None:
     assert included(made, "a") == list(DAYS[3:10])
     assert included(made, "b") == [*DAYS[6:10], *DAYS[20:23]]
     assert reasons(made, "a") == {None, "index_member"}
-    assert set(made["constituency_source"]) == {"membership of SP500"}
 
 
 def test_another_index_has_other_members() -> None:
@@ -195,7 +201,7 @@ def test_a_biased_list_leaves_out_who_will_be_gone() -> None:
     assert included(made, "a") == list(DAYS)
     assert included(made, "b") == []
     assert reasons(made, "b") == {"survivor"}
-    assert "biased" in made["constituency_source"][0]
+    assert settings.constituency_source.endswith("(biased)")
     honest = market.universe()
     assert included(honest, "b") == list(DAYS[:30])
     with pytest.raises(ValueError, match="need one another"):
@@ -214,10 +220,9 @@ def test_a_biased_index_is_todays() -> None:
 def test_the_hash_tells_which_actions_were_known() -> None:
     some = [action("a", "split", DAYS[10], 2.0)]
     more = [*some, action("b", "dividend", DAYS[20], 0.1)]
+    wanted = span(DAYS[0], DAYS[-1])
     few, many = (
-        Market(daily("a", "b"), securities=LISTED, actions=told)
-        .universe()
-        .unique("session", maintain_order=True)["corporate_actions_hash"]
+        actions_hashes(table("actions", told), wanted)["corporate_actions_hash"]
         for told in (some, more)
     )
     assert few.n_unique() == 2

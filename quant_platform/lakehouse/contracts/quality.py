@@ -23,8 +23,8 @@ class Quality(dy.Schema):
         "action; late: a bar of an earlier session became known.",
     )
     value = dy.Float64(
-        description="stale: sessions asked for; gap: sessions since the last close; "
-        "outlier: robust deviations, signed; late: sessions from the bar's to this one."
+        description="In units of the flag. stale: sessions asked for; gap: sessions since the last "
+        "close; outlier: robust deviations, signed; late: sessions from the bar's to this one."
     )
 
 

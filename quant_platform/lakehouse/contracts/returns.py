@@ -50,7 +50,7 @@ class Returns(dy.Schema):
     income = dy.Float64(description="cash over the mark of the session before, fraction, signed.")
     total = dy.Float64(
         description="Total return: price + income, that is "
-        "(mark x split + cash) / mark before - 1; fraction."
+        "(mark x split + cash) / mark before - 1; fraction, signed."
     )
     split = dy.Float64(
         min_exclusive=0,

@@ -32,12 +32,6 @@ class Universe(dy.Schema):
     )
     included = dy.Bool(description="Every screen passed: the security is in the universe.")
     reason = dy.String(nullable=True, description="First screen that failed; null if included.")
-    constituency_source = dy.String(
-        min_length=1, description="What decides who belongs: listings, an index, a biased list."
-    )
-    corporate_actions_hash = dy.String(
-        min_length=64, description="SHA-256 over every action published by the cutoff."
-    )
 
 
 UNIVERSE = Contract(

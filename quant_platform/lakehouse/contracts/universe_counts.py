@@ -20,6 +20,12 @@ class UniverseCounts(dy.Schema):
         "over the last 20 sessions, unexplained: no action; renamed: goes on under another symbol.",
     )
     count = dy.UInt32(description="Securities; a count of zero has no row, but for listed.")
+    constituency_source = dy.String(
+        min_length=1, description="What decides who belongs: listings, an index, a biased list."
+    )
+    corporate_actions_hash = dy.String(
+        min_length=64, description="SHA-256 over every action published by the cutoff."
+    )
 
 
 UNIVERSE_COUNTS = Contract(

@@ -49,6 +49,7 @@ def universe_stages(sleeve: SleeveContext) -> list[Stage]:
         sleeve.stage(
             "universe_counts",
             function=universe_counts,
+            settings=settings,
             modules=(universe_counts.__module__,),
             description="How many are listed, included, rejected by which screen, arrived, "
             "renamed, merged, delisted, or gone without ever having traded.",
