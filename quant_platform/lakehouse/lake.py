@@ -188,6 +188,8 @@ class Lake:
                 shelf = layout.superseded_folder(session, entry.schema_version)
                 if (shelf / f"{content}.parquet").exists():
                     found.append(Version(entry, shelf / f"{content}.parquet", current=False))
+                elif not entry.filed:
+                    found.append(Version(entry, None, current=False))
         place = self.store(table).file_of(current) if current.filed else None
         return [*found, Version(current, place, current=True)]
 

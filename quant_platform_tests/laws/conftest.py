@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -64,15 +65,19 @@ SMALL_LAST = date(2022, 4, 14)
 """32 NYSE sessions around a session that arrives late as a whole, on 30 and 31 March."""
 
 
-def small_recipe(plant: Plant | None = None) -> Recipe:
-    """Recipe of one sleeve's short history, with or without a planted leak."""
-    settings = {**MARKET, "platform__history_start": SMALL_FIRST.isoformat()}
+def small_recipe(plant: Plant | None = None, more: Mapping[str, Any] | None = None) -> Recipe:
+    """Recipe of one sleeve's short history, with or without a planted leak and more settings."""
+    settings = {**MARKET, "platform__history_start": SMALL_FIRST.isoformat(), **(more or {})}
     return Recipe(settings, plant=only("instruments", plant))
 
 
-def filled_small(tmp: pytest.TempPathFactory, plant: Plant | None = None) -> Workshop:
+def filled_small(
+    tmp: pytest.TempPathFactory,
+    plant: Plant | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Workshop:
     """Fill a short history in one range."""
-    workshop = Workshop.open(tmp.mktemp("small"), small_recipe(plant))
+    workshop = Workshop.open(tmp.mktemp("small"), small_recipe(plant, more))
     workshop.make_all(SMALL_FIRST, SMALL_LAST)
     return workshop
 

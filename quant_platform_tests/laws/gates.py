@@ -151,7 +151,8 @@ class Fault:
 
 
 def _levered(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(weight=pl.min_horizontal(pl.col("weight") * 1.5, 1.0))
+    whole = pl.col("weight").sum().over("session", "profile")
+    return rows.with_columns(weight=pl.min_horizontal(pl.col("weight") / whole * 1.5, 1.0))
 
 
 FAULTS = (

@@ -165,10 +165,18 @@ def _repeated(delivery: Delivery) -> pl.DataFrame:
 
 def _twin(contract: Contract) -> Change:
     """Return the change that delivers a second, different row under the same key."""
-    rest = {n: c for n, c in contract.columns.items() if n not in contract.key}
+    # The platform itself computes the partition.
+    told = {n: c for n, c in contract.columns.items() if n != contract.partition}
+    rest = {n: c for n, c in told.items() if n not in contract.key}
     number = next((n for n, c in rest.items() if c.dtype.is_float()), None)
     text = next((n for n, c in rest.items() if c.dtype == pl.String), None)
-    other = pl.col(number) * 1.0001 if number else pl.col(str(text)) + " again"
+    day = next((n for n, c in rest.items() if c.dtype == pl.Date), None)
+    if number:
+        other = pl.col(number) * 1.0001
+    elif text:
+        other = pl.col(text) + " again"
+    else:
+        other = pl.lit(date(2099, 12, 31)).alias(str(day))
 
     def change(delivery: Delivery) -> pl.DataFrame:
         rows = _some(delivery)
