@@ -191,10 +191,11 @@ class Lake:
         place = self.store(table).file_of(current) if current.filed else None
         return [*found, Version(current, place, current=True)]
 
-    def checks(self, table: str) -> pl.DataFrame:
-        """Outcomes of the table's rules, one row per session and rule."""
+    def checks(self, table: str, *, since: date = date.min) -> pl.DataFrame:
+        """Outcomes of the table's rules, one row per session and rule, from a session on."""
         self._look_up(table, made=False)
-        return outcome_frame(self.entries(table).values())
+        entries = self.entries(table)
+        return outcome_frame(entry for day, entry in entries.items() if day >= since)
 
     # -- what a table is ---------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Made:
     shown
         What the UI shows at the last session.
     computing
-        Seconds that the function took; a book's are those of its first table.
+        Seconds that the function and the pictures took; a book's function counts once, at first.
     """
 
     stage: Stage

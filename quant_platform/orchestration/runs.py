@@ -34,7 +34,8 @@ class Tally:
     seconds
         Seconds in their runs.
     computing
-        Seconds of these in domain functions; the rest is what it costs to run and store them.
+        Seconds of these in domain functions and pictures of their results; the rest is what it
+        costs to run and store them.
     error
         What the first chunk that failed died of.
     stopped

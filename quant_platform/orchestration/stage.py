@@ -22,6 +22,7 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.code_version import code_version
 from quant_platform.lakehouse.contracts import Contract, contract_of
+from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.ledgers import LedgerRecord
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.market.hygiene import Ingested
@@ -60,6 +61,8 @@ class Stored:
         Dagster run.
     sessions
         Those of ``wanted`` that were stored; the others lacked an input.
+    lake
+        The lake that they are stored in.
     """
 
     frames: Frames
@@ -67,6 +70,7 @@ class Stored:
     wanted: SessionRange
     run_id: str
     sessions: tuple[date, ...]
+    lake: Lake
 
 
 @dataclass(frozen=True)

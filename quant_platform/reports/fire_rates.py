@@ -133,6 +133,18 @@ def _first_within(told: pl.Expr) -> pl.Expr:
     return pl.when(cut).then(following.shift(YEAR - 1)).otherwise(following.first()).over(_GATE)
 
 
+def year_to(tonight: SessionRange) -> Sequence[date]:
+    """Sessions of the year that ends with a session, of fewer where the calendar begins later.
+
+    Parameters
+    ----------
+    tonight
+        Range of the one session.
+    """
+    calendar, last = tonight.calendar, tonight.calendar.ordinal(tonight.last)
+    return calendar.sessions[max(last - YEAR + 1, 0) : last + 1]
+
+
 def check_rates(outcomes: Mapping[str, pl.DataFrame], tonight: SessionRange) -> pl.DataFrame:
     """Count how often the rules of the contracts failed over the year up to a session.
 
@@ -149,8 +161,7 @@ def check_rates(outcomes: Mapping[str, pl.DataFrame], tonight: SessionRange) -> 
         As :func:`rolling`, and whether a rule is ``warned`` of, with the ``warning``; by table and
         rule.
     """
-    calendar, last = tonight.calendar, tonight.last
-    year = calendar.sessions[max(calendar.ordinal(last) - YEAR + 1, 0) : calendar.ordinal(last) + 1]
+    year, last = year_to(tonight), tonight.last
     parts = [
         told.filter(pl.col("session").is_between(year[0], last), pl.col("value").is_not_null())
         .group_by(gate="rule")

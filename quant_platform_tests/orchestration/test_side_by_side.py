@@ -20,14 +20,14 @@ from quant_platform.orchestration.plan import Chunk
 from quant_platform.orchestration.side_by_side import waves
 from quant_platform_tests.small_project import SmallProject
 
-FIRST, LAST = date(2022, 1, 3), date(2022, 1, 14)
+FIRST, SOON, LAST = date(2022, 1, 3), date(2022, 1, 5), date(2022, 1, 12)
 PATIENCE = 60.0
 US, COINS, PORTFOLIO = "us_daily", "crypto_daily", "portfolio_daily"
 SMALL = {
     "platform__embedded_market__symbols_per_sleeve": 4,
     "platform__walk_forward_start": FIRST.isoformat(),
     "platform__rebalance__step": 1,
-    "execution__opened": date(2022, 1, 10).isoformat(),
+    "execution__opened": date(2022, 1, 5).isoformat(),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_job_that_fails_beside_is_told_and_the_other_one_is_kept(project: Smal
     in_the_way = project.lake.root / "crypto"
     in_the_way.write_text("a file where the coins' tables should be")
     with pytest.raises(LakeError, match="crypto"):
-        project.fill(FIRST, LAST, processes=2)
+        project.fill(FIRST, SOON, processes=2)
     made = {run.job_name: run.status for run in project.instance.get_runs()}
     assert made == {US: DagsterRunStatus.SUCCESS, COINS: DagsterRunStatus.FAILURE}
 
@@ -97,10 +97,10 @@ def test_a_process_that_dies_is_told(project: SmallProject) -> None:
             os.kill(int(runs[0].tags["quant/process"].partition(":")[0]), signal.SIGKILL)
 
     with pytest.raises(InstanceError, match=f"process of {COINS} ended with exit code -9"):
-        project.fill(FIRST, LAST, processes=2, progress=kill)
+        project.fill(FIRST, SOON, jobs=[US, COINS], processes=2, progress=kill)
     # What it was at is made by the next one.
-    project.fill(FIRST, LAST)
-    assert project.fill(FIRST, LAST).chunks == []
+    project.fill(FIRST, SOON, jobs=[US, COINS])
+    assert project.fill(FIRST, SOON, jobs=[US, COINS]).chunks == []
 
 
 def test_ctrl_c_stops_both(project: SmallProject) -> None:
@@ -109,12 +109,12 @@ def test_ctrl_c_stops_both(project: SmallProject) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     assert threading.current_thread() is threading.main_thread()
-    report = project.fill(FIRST, LAST, processes=2, progress=interrupt)
+    report = project.fill(FIRST, SOON, processes=2, progress=interrupt)
     assert report.tally.stopped
     assert unfinished(project.instance) == []
     assert PORTFOLIO not in {run.job_name for run in project.instance.get_runs()}
-    project.fill(FIRST, LAST)
-    assert project.fill(FIRST, LAST).chunks == []
+    project.fill(FIRST, SOON, jobs=[US, COINS])
+    assert project.fill(FIRST, SOON, jobs=[US, COINS]).chunks == []
 
 
 def unfinished(instance: dg.DagsterInstance, job: str | None = None) -> list[dg.DagsterRun]:

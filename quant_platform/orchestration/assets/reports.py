@@ -17,7 +17,7 @@ from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.orchestration.assets.context import PortfolioContext
 from quant_platform.orchestration.stage import Stage, Stored
 from quant_platform.reports.figures import daily_figures
-from quant_platform.reports.fire_rates import check_rates
+from quant_platform.reports.fire_rates import check_rates, year_to
 from quant_platform.reports.gates import GatesScope, gate_counts, gates_windows
 from quant_platform.reports.markdown import daily_markdown
 from quant_platform.reports.page import daily_page, return_charts
@@ -57,12 +57,7 @@ def report_stages(portfolio: PortfolioContext) -> list[Stage]:
             "is one HTML file for the last session of each run.",
             group="reports",
             windows=daily_windows(scope),
-            shown=partial(
-                _page,
-                scope=scope,
-                calendars=portfolio.calendars,
-                lake_root=portfolio.settings.lake_root,
-            ),
+            shown=partial(_page, scope=scope, calendars=portfolio.calendars),
         ),
     ]
 
@@ -78,14 +73,14 @@ def evening_checks(lake: Lake, tonight: SessionRange) -> pl.DataFrame:
         Range of the one session.
     """
     judged = [table for table in lake.tables() if lake.layout(table).contract.rules]
-    return check_rates({table: lake.checks(table) for table in judged}, tonight)
+    since = year_to(tonight)[0]
+    return check_rates({table: lake.checks(table, since=since) for table in judged}, tonight)
 
 
 def _page(
     stored: Stored,
     scope: DailyScope,
     calendars: Mapping[str, SessionCalendar],
-    lake_root: Path,
 ) -> dict[str, dg.MetadataValue]:
     """Write the page of the newest evening of a range; return what the UI shows of it."""
     figures = stored.tables["daily"]
@@ -98,9 +93,9 @@ def _page(
         tuple(day for day in wanted.sessions if day <= last),
         wanted.history_start,
     )
-    checks = evening_checks(Lake.open(lake_root), shown.at_last)
+    checks = evening_checks(stored.lake, shown.at_last)
     page = daily_page(stored.frames, figures, scope, shown, calendars, checks=checks)
-    path = daily_page_path(lake_root, shown.last.isoformat())
+    path = daily_page_path(stored.lake.root, shown.last.isoformat())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, page.encode())
     metas = tuple(scope.metas)
