@@ -42,7 +42,7 @@ class Earnings(dy.Schema):
     )
     actual = dy.Float64(
         nullable=True,
-        description="Announced earnings per share, quote currency, signed; null before.",
+        description="Announced earnings per share, quote currency, signed; null until announced.",
     )
 
 

@@ -31,19 +31,21 @@ class FundFacts(dy.Schema):
     aum = dy.Float64(
         nullable=True,
         min=0,
-        description="Assets under management, quote currency; null if not told.",
+        description="Assets under management, quote currency; null if unknown.",
     )
     expense_ratio = dy.Float64(
-        nullable=True, min=0, description="Fee, fraction of assets a year; null if not told."
+        nullable=True, min=0, description="Fee, fraction of assets a year; null if unknown."
     )
     # The name that every vendor uses is a keyword of Python.
     yield_ = dy.Float64(
         alias="yield",
         nullable=True,
-        description="Distributions, fraction of the price a year, signed; null if not told.",
+        description="Distributions, fraction of the price a year, signed; null if unknown.",
     )
-    issuer = dy.String(nullable=True, description="Who runs the fund; null if not told.")
-    category = dy.String(nullable=True, description="Category that the issuer gives it.")
+    issuer = dy.String(nullable=True, description="Company that runs the fund; null if unknown.")
+    category = dy.String(
+        nullable=True, description="Category that the issuer gives it; null if unknown."
+    )
 
 
 FUND_FACTS = Contract(

@@ -16,7 +16,7 @@ class Membership(dy.Schema):
         "history holds all that was known before it."
     )
     index = dy.String(
-        primary_key=True, min_length=1, description="Name of the index, such as SP500."
+        primary_key=True, min_length=1, description="Name of the index of which it is a member."
     )
     security_id = dy.String(
         primary_key=True, min_length=1, description="Stable key of the security for every join."

@@ -51,7 +51,8 @@ class Securities(dy.Schema):
     )
     leverage = dy.Float64(
         nullable=True,
-        description="Ratio of a fund's move to that of its underlying, signed; null is 1.",
+        description="Ratio of a fund's daily return to its underlying's, signed: below zero for an "
+        "inverse one; null is 1.",
     )
     underlying = dy.String(
         nullable=True, description="security_id or name of what a fund or contract is built on."

@@ -14,7 +14,7 @@ class Series(dy.Schema):
         description="Partition: first session whose cutoff is at or after known_at."
     )
     series = dy.String(
-        primary_key=True, min_length=1, description="Name of the series, such as VIX or ff/smb."
+        primary_key=True, min_length=1, description="Name of the series, such as VIX3M."
     )
     session = dy.Date(primary_key=True, description="Session that the observation describes.")
     known_at = dy.Datetime(
@@ -27,7 +27,7 @@ class Series(dy.Schema):
         ["observed", "assumed"],
         description="observed: seen when it was published; assumed: session close plus a lag.",
     )
-    value = dy.Float64(description="The observation, in units that the column unit names, signed.")
+    value = dy.Float64(description="The observation, signed, in units of the column unit.")
     unit = dy.String(
         min_length=1,
         description="index points, price, or fraction (a return over the session).",
