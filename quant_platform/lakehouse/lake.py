@@ -191,8 +191,6 @@ class Lake:
                     found.append(Version(entry, None, current=False))
                 elif (shelf / f"{content}.parquet").exists():
                     found.append(Version(entry, shelf / f"{content}.parquet", current=False))
-                elif not entry.filed:
-                    found.append(Version(entry, None, current=False))
         place = self.store(table).file_of(current) if current.filed else None
         return [*found, Version(current, place, current=True)]
 
