@@ -19,19 +19,24 @@ from quant_platform_tests.cli.command_line import Answer, instance_of, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 TABLES = [
-    f"{sleeve}/{kind}"
-    for sleeve in ("crypto", "instruments")
-    for kind in (
-        "securities",
-        "bars",
-        "actions",
-        "returns",
-        "quality",
-        "universe",
-        "universe_counts",
-        "features_trend",
-        "features_state",
-    )
+    *(
+        f"{sleeve}/{kind}"
+        for sleeve in ("crypto", "instruments")
+        for kind in (
+            "securities",
+            "bars",
+            "actions",
+            "returns",
+            "quality",
+            "universe",
+            "universe_counts",
+            "features_trend",
+            "features_state",
+        )
+    ),
+    "instruments/earnings",
+    "instruments/membership",
+    "market/series",
 ]
 """Tables that have rows before the walk-forward history begins."""
 LAST = "2022-01-10"
