@@ -51,9 +51,10 @@ def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> I
 def actions_windows() -> dict[str, Window]:
     """Bars that an action is held against: those of its ex session and of the ones before.
 
-    A blocked session of bars tells nothing of an action, which is then taken at its word.
+    A session of bars that is blocked or lacking tells nothing of an action, which is then taken at
+    its word; the bars' coming makes the session stale, and the action is held against them then.
     """
-    return {"bars": Window("bars", MEMORY_SESSIONS, withdraws=False)}
+    return {"bars": Window("bars", MEMORY_SESSIONS, required=False)}
 
 
 def published_actions(
