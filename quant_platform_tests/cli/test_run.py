@@ -19,16 +19,21 @@ from quant_platform_tests.cli.command_line import Answer, instance_of, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 TABLES = [
-    f"{sleeve}/{kind}"
-    for sleeve in ("crypto", "instruments")
-    for kind in (
-        "securities",
-        "bars",
-        "actions",
-        "returns",
-        "features_trend",
-        "features_state",
-    )
+    *(
+        f"{sleeve}/{kind}"
+        for sleeve in ("crypto", "instruments")
+        for kind in (
+            "securities",
+            "bars",
+            "actions",
+            "returns",
+            "features_trend",
+            "features_state",
+        )
+    ),
+    "instruments/earnings",
+    "instruments/membership",
+    "market/series",
 ]
 """Tables that have rows before the walk-forward history begins."""
 LAST = "2022-01-10"
@@ -82,7 +87,7 @@ def test_a_run_tells_a_person_the_same(folder: Path, first: Answer) -> None:
     assert told.code == 0
     for word in ("crypto", "instruments", "market data", "features"):
         assert word in told.out
-    assert "12 partitions in 2 runs" in told.out
+    assert "15 partitions in 2 runs" in told.out
     assert "Traceback" not in told.out + told.err
 
 
