@@ -161,7 +161,7 @@ class SimulatedSource:
             _published(market, news, number, arriving, wanted)
             for number in _blocks(market, arriving)
         ]
-        prints = pl.concat(parts or [_NOTHING])
+        prints = pl.concat(parts or [_nothing()])
         own = market.paths.roster
         renamed = market.row_of(np.minimum(own.renamed[: market.count], len(market.time.days)))
         security = prints["security"].to_numpy()
@@ -373,13 +373,15 @@ def _prints(columns: Columns) -> pl.DataFrame:
     )
 
 
-_NOTHING = _prints(
-    {
-        **{name: np.zeros(0, np.int64) for name in ("security", "row", "session", "known_at")},
-        **{name: np.zeros(0) for name in _VALUES},
-        "observed": np.zeros(0, np.bool_),
-    }
-)
+def _nothing() -> pl.DataFrame:
+    """Return no prints; made on demand, because importing must not start the threads of Polars."""
+    return _prints(
+        {
+            **{name: np.zeros(0, np.int64) for name in ("security", "row", "session", "known_at")},
+            **{name: np.zeros(0) for name in _VALUES},
+            "observed": np.zeros(0, np.bool_),
+        }
+    )
 
 
 def _versions(
