@@ -33,7 +33,6 @@ from quant_platform.orchestration.assets.context import (
     PortfolioContext,
     SleeveContext,
 )
-from quant_platform.orchestration.assets.market import SERIES_BRANCH
 from quant_platform.orchestration.body import body_of
 from quant_platform.orchestration.io import LakeIOManager
 from quant_platform.orchestration.jobs import CLOCK_CALENDAR, daily_job, evening_schedule
@@ -47,8 +46,14 @@ from quant_platform.orchestration.sensors import (
 from quant_platform.orchestration.stage import Stage, calls, resolved, stage_asset
 from quant_platform.settings import Settings
 from quant_platform.settings.platform import PORTFOLIO_JOB
+from quant_platform.settings.sleeve import SHARED_KIND
 from quant_platform.sources.protocol import Source
-from quant_platform.sources.registry import build_source, source_of
+from quant_platform.sources.registry import (
+    SERIES_BRANCH,
+    own_routes,
+    series_source,
+    source_of,
+)
 
 
 @dataclass(frozen=True)
@@ -198,32 +203,28 @@ def portfolio_context(
 ) -> PortfolioContext:
     """Resolve what comes after the sleeves."""
     replaced = (overrides.sources or {}).get(SERIES_BRANCH)
-    source = replaced or series_source(settings)
     return PortfolioContext(
         settings=settings,
         calendar=platform_calendar(settings, CLOCK_CALENDAR, overrides.clock()),
         grid=portfolio_grid(settings, overrides),
         calendars={context.sleeve.name: context.calendar for context in sleeves},
-        series=source,
-        series_identity={"source": source.name}
-        if replaced and source
-        else series_identity(settings),
+        series=(replaced, SERIES_BRANCH) if replaced else series_source(settings),
+        series_identity={"source": replaced.name} if replaced else series_identity(settings),
     )
-
-
-def series_source(settings: Settings) -> Source | None:
-    """Return the source of the shared series: the embedded market, where a sleeve stands on it."""
-    routed = any("simulated" in sleeve.sources.values() for sleeve in settings.sleeves.values())
-    return build_source("simulated", settings) if routed else None
 
 
 def series_identity(settings: Settings) -> dict[str, Any]:
     """Name what decides the shared series: their source and its settings."""
+    lag = {"lag_minutes": settings.platform.knowledge_lag_minutes.get("bars")}
+    for name, sleeve in settings.sleeves.items():
+        if sleeve.sources.get(SHARED_KIND) == "files":
+            mapping = sleeve.files.mapping if sleeve.files is not None else None
+            return {"source": "files", "sleeve": name, "mapping": mapping, **lag}
     market = settings.platform.embedded_market
     return {
         "source": "simulated",
         "market": market.model_dump(mode="json", include={"seed", "start"}),
-        "lag_minutes": settings.platform.knowledge_lag_minutes.get("bars"),
+        **lag,
     }
 
 
@@ -242,14 +243,14 @@ def source_identity(settings: Settings, sleeve: str) -> dict[str, Any]:
         "lag_minutes": settings.platform.knowledge_lag_minutes.get("bars"),
         "asset_classes": list(own.asset_classes),
     }
-    if "simulated" in own.sources.values():
+    if "simulated" in {own.sources["bars"], *own_routes(own.sources).values()}:
         identity |= {
             "market": settings.platform.embedded_market.model_dump(mode="json"),
             "symbols": own.symbols,
         }
     if own.files is not None:
         identity["mapping"] = own.files.mapping
-    others = {kind: name for kind, name in own.sources.items() if name != own.sources["bars"]}
+    others = own_routes(own.sources)
     return identity | ({"routes": others} if others else {})
 
 

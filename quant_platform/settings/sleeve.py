@@ -22,7 +22,11 @@ from quant_platform.settings.selection import SelectionSettings
 from quant_platform.settings.universe import UniverseSettings
 from quant_platform.settings.wording import plain
 
-SourceKind = Literal["bars", "securities", "actions", "earnings", "membership", "fund_facts"]
+SourceKind = Literal[
+    "bars", "securities", "actions", "earnings", "membership", "fund_facts", "series"
+]
+SHARED_KIND: SourceKind = "series"
+"""Not a sleeve's own: one sleeve at most says where ``market/series`` comes from."""
 SourceName = Literal["simulated", "files"]
 
 # Key prefixes of the shared branches; a sleeve of that name would mix its tables with theirs.
@@ -117,7 +121,8 @@ class SleeveSettings(SettingsModel):
     sources: Annotated[dict[SourceKind, SourceName], AfterValidator(_with_bars)] = described(
         "By kind of data: the source that delivers it. simulated is the embedded market, files is "
         "what 'quant import' took in. A kind that is not named comes from the source of bars, if "
-        "that has it.",
+        "that has it. series are shared by all sleeves: one of them may name their source, without "
+        "that they are the embedded market's where a sleeve stands on it.",
         {"bars": "simulated"},
     )
     files: FilesSettings | None = described(

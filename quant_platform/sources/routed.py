@@ -38,12 +38,7 @@ class RoutedSource:
             When one of them has not the kind that is asked of it.
         """
         for kind, source in routes.items():
-            if kind not in source.kinds:
-                raise SourceError(
-                    f"sleeve {sleeve!r} asks source {source.name!r} for {kind}",
-                    expected=f"one of {', '.join(sorted(source.kinds))}",
-                    mend="correct the sleeve's sources",
-                )
+            refuse_without(kind, source, sleeve)
         return cls(base, routes)
 
     @property
@@ -100,3 +95,19 @@ class RoutedSource:
 
     def _of(self, kind: str) -> Source:
         return self.routes.get(kind, self.base)
+
+
+def refuse_without(kind: str, source: Source, sleeve: str) -> None:
+    """Refuse a source that has not the kind that a sleeve asks of it.
+
+    Raises
+    ------
+    SourceError
+        When it has not.
+    """
+    if kind not in source.kinds:
+        raise SourceError(
+            f"sleeve {sleeve!r} asks source {source.name!r} for {kind}",
+            expected=f"one of {', '.join(sorted(source.kinds))}",
+            mend="correct the sleeve's sources",
+        )

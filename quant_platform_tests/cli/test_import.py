@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -50,6 +51,37 @@ def test_a_folder_is_checked_taken_in_and_made(project: Path) -> None:
     assert answer.code == 0, answer.err
     bars = Lake.open(project / "lakehouse").scan("instruments/bars").collect()
     assert bars.height == prices(DAYS[:21]).height - 3
+
+
+def test_the_shared_series_come_from_the_sleeve_that_names_them(project: Path) -> None:
+    route(project, "instruments", "bars: files", "bars: files\n  series: files")
+    rows = [("VIX", day, 15.0 + place, "index points") for place, day in enumerate(DAYS[:21])]
+    names = ["series", "session", "value", "unit"]
+    write(project.parent / "in", {"series/vix.csv": pl.DataFrame(rows, names, orient="row")})
+    source = str(project.parent / "in")
+    assert quant(project, "import", source, "--sleeve", "instruments").code == 0
+    answer = quant(project, "backfill", "--from", FIRST, "--to", LAST, "--job", "us_daily")
+    assert answer.code == 0, answer.err
+    made = Lake.open(project / "lakehouse").scan("market/series").sort("session").collect()
+    assert made["value"].to_list() == [15.0 + place for place in range(21)]
+    assert made["series"].unique().to_list() == ["VIX"]
+
+
+def test_two_sleeves_that_name_the_series_are_refused(project: Path) -> None:
+    route(project, "instruments", "bars: files", "bars: files\n  series: files")
+    sleeves = project / "assets_config" / "sleeves"
+    shutil.copy(sleeves / "instruments.yaml", sleeves / "others.yaml")
+    answer = quant(project, "backfill", "--from", FIRST, "--to", LAST)
+    assert answer.code != 0
+    assert "the sleeves instruments, others each name a source of series" in answer.err
+
+
+def route(project: Path, sleeve: str, told: str, instead: str) -> None:
+    """Have a sleeve's file name other sources."""
+    path = project / "assets_config" / "sleeves" / f"{sleeve}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(f"  {told}\n") == 1
+    path.write_text(text.replace(f"  {told}\n", f"  {instead}\n"), encoding="utf-8")
 
 
 def test_the_doctor_says_what_goes_without_its_data(project: Path) -> None:

@@ -96,7 +96,8 @@ class PortfolioContext:
     calendars
         Calendar of each sleeve.
     series
-        Where the series come from that belong to no sleeve; None for nowhere.
+        Source of the series that belong to no sleeve, and the branch that it is asked for; None
+        where there is none.
     series_identity
         What tells that source's data from another's.
     """
@@ -105,7 +106,7 @@ class PortfolioContext:
     calendar: SessionCalendar
     grid: frozenset[date]
     calendars: Mapping[str, SessionCalendar]
-    series: Source | None = None
+    series: tuple[Source, str] | None = None
     series_identity: Mapping[str, Any] = field(default_factory=dict)
 
     def stage(self, table: str, **parts: Any) -> Stage:

@@ -26,10 +26,11 @@ from quant_platform.market.series import published_series
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
 from quant_platform.settings.hygiene import HygieneSettings
+from quant_platform.settings.sleeve import SHARED_KIND
 from quant_platform.sources.protocol import Source
+from quant_platform.sources.registry import SERIES_BRANCH
 
 GROUP = "market_data"
-SERIES_BRANCH = "market"
 """Branch of the series that all sleeves share."""
 
 
@@ -119,12 +120,12 @@ def _actions(sleeve: SleeveContext) -> Stage:
 
 def series_stages(portfolio: PortfolioContext) -> list[Stage]:
     """Stage of the observations that belong to no security; none where no source has any."""
-    source = portfolio.series
-    if source is None or "series" not in source.kinds:
+    if portfolio.series is None or SHARED_KIND not in portfolio.series[0].kinds:
         return []
+    source, asked = portfolio.series
 
     def published(_frames: Frames, _settings: Any, wanted: SessionRange) -> Ingested:
-        return published_series(source, SERIES_BRANCH, wanted)
+        return published_series(source, asked, wanted)
 
     return [
         portfolio.stage(
