@@ -34,8 +34,8 @@ from quant_platform_tests.small_project import SmallProject
 
 LEAKY = "instruments/features_trend"
 BAD_DAY = date(2022, 3, 23)
-SEPARATE = {f"instruments/{kind}" for kind in SLOW - {"actions"}}
-"""Tables that do not stand on bars."""
+SEPARATE = {f"instruments/{kind}" for kind in SLOW}
+"""Tables that can do without bars."""
 BAD_SEGMENT = (BAD_DAY - timedelta(days=2), BAD_DAY + timedelta(days=5))
 
 
@@ -103,7 +103,7 @@ def test_a_blocked_session_blocks_the_same_in_single_days(
     workshop.make_all(SMALL_FIRST, SMALL_LAST)
     verdicts = {s.table: workshop.lake.provenance(s.table, BAD_DAY) for s in workshop.stages}
     blocked = {table for table, entry in verdicts.items() if entry.verdict == "blocked"}
-    assert blocked == set(verdicts) - SEPARATE - {"instruments/actions"}
+    assert blocked == set(verdicts) - SEPARATE
     check_range_equals_chunks(workshop, [BAD_SEGMENT], chunks=[1, 3])
     check_made_over_again(workshop, [BAD_SEGMENT])
 
