@@ -9,7 +9,7 @@ import polars as pl
 
 from quant_platform.lakehouse.content import frame_hash
 from quant_platform.lakehouse.lake import Lake
-from quant_platform.orchestration.assets.market import SERIES_BRANCH
+from quant_platform.sources.registry import SERIES_BRANCH
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.workshop import Recipe, Workshop
 

@@ -22,12 +22,10 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.layout import TableLayout
 from quant_platform.lakehouse.rules import TRAILING_SESSIONS
 from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.assets.market import SERIES_BRANCH
 from quant_platform.orchestration.graph import (
     Graph,
     Overrides,
     build_graph,
-    series_source,
     sleeve_contexts,
 )
 from quant_platform.orchestration.io import LakeIOManager
@@ -35,6 +33,7 @@ from quant_platform.orchestration.making import Made, make_range
 from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
+from quant_platform.sources.registry import SERIES_BRANCH, series_source
 from quant_platform_tests.small_project import EVENING, small_settings
 
 RUN = "law"
@@ -124,8 +123,9 @@ class Recipe:
     @cached_property
     def series(self) -> Source:
         """The source of the shared series, altered or not."""
-        source = series_source(_settings(self.changes))
-        assert source is not None
+        told = series_source(_settings(self.changes))
+        assert told is not None
+        source, _ = told
         return source if self.alter is None else self.alter(source)
 
     def graph(self, folder: Path) -> Graph:
