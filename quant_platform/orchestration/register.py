@@ -57,7 +57,7 @@ def asset_register(graph: Graph) -> str:
         "",
         *_LEGEND,
     ]
-    reports = [stage for stage in graph.stages if stage.shown is not None]
+    reports = [s for s in graph.stages if s.group == "reports" and s.shown is not None]
     for job, stages in graph.jobs.items():
         lines += ["", f"## `{job}`", "", f"Sessions of {stages[0].calendar.code}.", "", *_HEAD]
         for together in calls(stages):

@@ -5,8 +5,9 @@
 3. The last value of each line stands at its end, in its colour; labels that would overlap are moved
    apart. The legend above the plot names the lines in the same order.
 
-Colours are classes that the page's style sheet fills in, so that one chart serves light and dark.
-``standalone`` brings that style along, for a chart that is shown as a picture.
+A ribbon of labels may lie behind the lines. Colours are classes that the page's style sheet fills
+in, so that one chart serves light and dark. ``standalone`` brings that style along, for a chart
+that is shown as a picture.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from html import escape
+from itertools import groupby
 
 from quant_platform.reports.notation import MINUS, written
 from quant_platform.reports.style import CHART_STYLE, STANDALONE_STYLE
@@ -26,6 +28,8 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 84, 62, 30
 LINE_HEIGHT = 16.0
 COLOURS = 6
 """Line colours of the style sheet; the seventh line looks like the first."""
+BANDS = 4
+"""Colours of a ribbon, from good to bad."""
 MOST_TICKS = 6
 LONG_SPAN = 400
 """Days above which labels of the time axis are years."""
@@ -58,8 +62,41 @@ class Line:
         return known[-1] if known else None
 
 
+@dataclass(frozen=True)
+class Ribbon:
+    """Labels behind the lines of a chart, a band of colour for each stretch of one label.
+
+    Parameters
+    ----------
+    order
+        All labels there are, the mildest first; the place of one is its colour.
+    labels
+        One for each day, None where there is none.
+    """
+
+    order: Sequence[str]
+    labels: Sequence[str | None]
+
+    @property
+    def stretches(self) -> list[tuple[int, int, str]]:
+        """First and last place of each stretch of one label, and the label."""
+        found, place = [], 0
+        for label, run in groupby(self.labels):
+            length = len(list(run))
+            if label is not None:
+                found.append((place, place + length - 1, label))
+            place += length
+        return found
+
+
 def line_chart(
-    title: str, days: Sequence[date], lines: Sequence[Line], unit: str, *, standalone: bool = False
+    title: str,
+    days: Sequence[date],
+    lines: Sequence[Line],
+    unit: str,
+    ribbon: Ribbon | None = None,
+    *,
+    standalone: bool = False,
 ) -> str:
     """Draw lines over days; empty text if there is nothing to draw.
 
@@ -73,6 +110,8 @@ def line_chart(
         The lines, the most important first.
     unit
         ``fraction``, drawn as percent, or a currency.
+    ribbon
+        Labels of the days, drawn behind the lines.
     standalone
         Whether the picture brings its own style and background.
     """
@@ -90,6 +129,7 @@ def line_chart(
     def down(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
+    half = (WIDTH - LEFT - RIGHT) / steps / 2
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'role="img" aria-label="{escape(title)}">',
@@ -99,7 +139,16 @@ def line_chart(
         parts.append(f"<style>{STANDALONE_STYLE}{CHART_STYLE}</style>")
         parts.append(f'<rect class="back" width="{WIDTH}" height="{HEIGHT}"/>')
     parts.append(f'<text class="title" x="0" y="16">{escape(title)}</text>')
-    parts += _legend(drawn)
+    parts += _legend(drawn, ribbon)
+    for first, last, label in [] if ribbon is None else ribbon.stretches:
+        # Half a session on either side belongs to a label, so that neighbours meet.
+        left = max(across(first) - half, LEFT)
+        width = min(across(last) + half, WIDTH - RIGHT) - left
+        parts.append(
+            f'<rect class="{_band(ribbon, label)}" x="{_round(left)}" y="{TOP}" '
+            f'width="{_round(width)}" height="{HEIGHT - TOP - BOTTOM}">'
+            f"<title>{escape(label)} from {days[first]} to {days[last]}</title></rect>"
+        )
     for tick in ticks:
         height = _round(down(tick))
         zero = " zero" if tick == 0 else ""
@@ -216,8 +265,13 @@ def _points(values: Sequence[float | None]) -> list[tuple[int, float, bool]]:
     ]
 
 
-def _legend(lines: Sequence[Line]) -> list[str]:
-    """Names of the lines in one row below the title."""
+def _band(ribbon: Ribbon | None, label: str) -> str:
+    """Class of a label's colour."""
+    return f"band b{ribbon.order.index(label) % BANDS}" if ribbon else ""
+
+
+def _legend(lines: Sequence[Line], ribbon: Ribbon | None) -> list[str]:
+    """Names of the lines and of the ribbon's labels in one row below the title."""
     parts, left = [], 0.0
     for line in lines:
         colour, at = f"c{line.colour % COLOURS}", _round(left)
@@ -227,6 +281,17 @@ def _legend(lines: Sequence[Line]) -> list[str]:
         )
         # Widths of letters are not known here; 7.2 units is a wide average at this size.
         left += 21 + 7.2 * len(line.name) + 16
+    seen = {label for label in ribbon.labels if label is not None} if ribbon else set()
+    for label in ribbon.order if ribbon else ():
+        if label in seen:
+            at = _round(left)
+            parts.append(
+                f'<rect class="{_band(ribbon, label)}" x="{at}" y="28" width="12" height="12"/>'
+            )
+            parts.append(
+                f'<text class="name" x="{_round(left + 17)}" y="38">{escape(label)}</text>'
+            )
+            left += 17 + 7.2 * len(label) + 16
     return parts
 
 

@@ -17,6 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -36,13 +37,28 @@ OVERLAY = {
 }
 """Columns of ``risk_controls`` that are the same for all names of an evening, and their units."""
 
+APPLIED, ASKED = "risk_multiplier", "asked_multiplier"
+"""The throttle of the account, and one that another market would ask for."""
 REGIME_UNITS = {
-    "risk_multiplier": "fraction",
     "volatility_20": "fraction",
     "drawdown_63": "fraction",
     "trend": "fraction",
     "breadth": "fraction",
+    "e1_risk_multiplier": "fraction",
+    "e2_risk_multiplier": "fraction",
+    "e2_score": "score",
+    "growth": "fraction",
+    "volatility_index": "points",
+    "stress": "score",
 }
+_TOLD = {
+    "e1_risk_multiplier": "e1",
+    "e2_risk_multiplier": "e2",
+    "growth": "quadrant",
+    "volatility_index": "market",
+    "stress": "volatility",
+}
+"""Figures whose note is a label: that of the track that they belong to."""
 
 NO_META = "no meta is configured"
 NO_REGIME = "no regime is configured"
@@ -81,6 +97,7 @@ def daily_figures(
     targets = _targets(frames, scope, wanted)
     controls = by_session(frames.get("risk_controls"), wanted)
     regimes = by_session(frames.get("regime"), wanted)
+    others = [by_session(frames[f"regime_{name}"], wanted) for name in scope.other_regimes]
     accounts = account_figures(frames, scope, wanted)
     made: list[tuple[object, ...]] = []
     for session in wanted.sessions:
@@ -94,6 +111,7 @@ def daily_figures(
             *_meta_weights(scope, {meta: rows.get(session, []) for meta, rows in weights.items()}),
             *_target_figures(scope, session, targets.get(session, []), controls.get(session, [])),
             *_regime(scope, regimes.get(session, [])),
+            *(figure for rows in others for figure in _other_regime(rows.get(session, []))),
         ]
         made += [(session, *figure) for figure in figures]
     frame = pl.DataFrame(made, schema=DAILY.empty().schema, orient="row")
@@ -184,15 +202,35 @@ def _no_controls(scope: DailyScope, session: date, targets: Rows) -> str:
 
 
 def _regime(scope: DailyScope, rows: Rows) -> Iterator[Figure]:
-    """Yield the regime of each benchmark; its label is the note of the throttle."""
+    """Yield the regime of the market; its label is the note of the throttle."""
     if not rows:
         note = "the regime has no row tonight" if scope.regime else NO_REGIME
-        yield lacking("regime", "benchmark", "risk_multiplier", "fraction", note)
+        yield lacking("regime", "benchmark", APPLIED, "fraction", note)
     for row in rows:
-        for figure, unit in REGIME_UNITS.items():
-            value = row[figure]
-            told = row["lacking"] if value is None else None
-            if figure == "risk_multiplier":
-                label = str(row["e1_label"]) + ("" if row["confirmed"] else ", not confirmed yet")
-                told = f"the regime has no evidence: {told}" if value is None else label
-            yield Figure("regime", row["symbol"] or row["benchmark"], figure, value, unit, told)
+        yield from _regime_of(row, APPLIED)
+
+
+def _other_regime(rows: Rows) -> Iterator[Figure]:
+    """Yield the regime of another market; nothing is throttled by it."""
+    for row in rows:
+        yield from _regime_of(row, ASKED)
+
+
+def _regime_of(row: Mapping[str, Any], throttle: str) -> Iterator[Figure]:
+    """Yield the figures of one benchmark."""
+    item, value = row["symbol"] or row["benchmark"], row["risk_multiplier"]
+    told = _label_of(row, "") if value is not None else None
+    silent = f"the regime has no evidence: {row['lacking']}"
+    yield Figure("regime", item, throttle, value, "fraction", told or silent)
+    for figure, unit in REGIME_UNITS.items():
+        value, track = row[figure], _TOLD.get(figure)
+        note = None if track is None else _label_of(row, f"{track}_")
+        if value is None:
+            note = row["lacking"] or "too few sessions up to tonight"
+        yield Figure("regime", item, figure, value, unit, note)
+
+
+def _label_of(row: Mapping[str, Any], prefix: str) -> str:
+    """Write a label in force, and whether anything has confirmed it."""
+    confirmed = "" if row[f"{prefix}confirmed"] else ", not confirmed yet"
+    return f"{row[f'{prefix}label']}{confirmed}"

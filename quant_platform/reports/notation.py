@@ -30,6 +30,7 @@ SIGNED = frozenset(
         "mean",
         "mean_21",
         "trend",
+        "growth",
     }
 )
 """Figures that have a direction."""
@@ -75,10 +76,17 @@ LABELS = {
     "rate": "Fired",
     "warned": "Tells nothing apart",
     "risk_multiplier": "Throttle of exposure",
+    "asked_multiplier": "Throttle that nothing applies",
     "volatility_20": "Volatility of 20 sessions",
     "drawdown_63": "Drawdown in 63 sessions",
     "trend": "50 over 200 sessions",
     "breadth": "Share above 200-session mean",
+    "e1_risk_multiplier": "Throttle by E1",
+    "e2_risk_multiplier": "Throttle by E2",
+    "e2_score": "Score of E2",
+    "growth": "Growth a year",
+    "volatility_index": "Volatility index",
+    "stress": "Stress",
 }
 """What a figure is called; one that is not here (the name of a sleeve) is called by its name."""
 

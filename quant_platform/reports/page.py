@@ -22,6 +22,7 @@ from quant_platform.reports.chart import Line, line_chart
 from quant_platform.reports.details import detail_tables
 from quant_platform.reports.notation import SPACE, long_date
 from quant_platform.reports.rates import FIRE_RATES, rate_tables
+from quant_platform.reports.regime import regime_charts
 from quant_platform.reports.scope import YEAR, DailyScope
 from quant_platform.reports.sections import figure_tables
 from quant_platform.reports.streams import Streams, read_streams
@@ -77,6 +78,7 @@ def daily_page(
     charts = {
         "Account": equity_chart(frames, scope, tonight),
         "Profiles": return_charts(frames, scope, tonight, calendars),
+        "Regime": _ribbons(frames, tonight),
     }
     parts = [_head(board), _band(scope), _chips(board), _tiles(board)]
     for title, tables in figure_tables(board, checks).items():
@@ -166,6 +168,13 @@ def equity_chart(
     days = year[known[0] :]
     line = Line("equity", [stored.get(day) for day in days])
     return [line_chart(f"Account: equity, {scope.currency}", days, [line], scope.currency)]
+
+
+def _ribbons(frames: Mapping[str, pl.LazyFrame], wanted: SessionRange) -> list[str]:
+    """Draw the market over its regime; nothing where there is no regime."""
+    if "regime" not in frames:
+        return []
+    return regime_charts(frames["regime"].filter(pl.col("session") <= wanted.last).collect())
 
 
 def _head(board: Board) -> str:

@@ -43,6 +43,9 @@ class DailyScope(SettingsModel):
     account: AccountScope | None = described("The account, if there is one.", None)
     biased: tuple[Identifier, ...] = described("Sleeves whose history is that of survivors.", ())
     regime: bool = described("Whether the market's regime is in the graph.", False)
+    other_regimes: tuple[Identifier, ...] = described(
+        "Sleeves whose market has a regime of its own.", ()
+    )
     sessions_per_year: int = described(
         "Sessions of a year on the report's calendar, by which volatility is annualised.",
         252,
@@ -83,6 +86,7 @@ class DailyScope(SettingsModel):
                 if sleeve.universe.survivorship == "biased"
             ),
             regime=settings.regimes is not None,
+            other_regimes=() if settings.regimes is None else tuple(settings.regimes.others),
             sessions_per_year=settings.platform.calendars[calendar].periods_per_year,
         )
 
@@ -125,7 +129,9 @@ def daily_windows(scope: DailyScope) -> dict[str, Window]:
         windows["orders"] = Window("execution/orders", required=False)
         windows |= {name: _shown(f"execution/{name}") for name in EVENING}
     if scope.regime:
-        windows["regime"] = _shown("market/regime")
+        windows["regime"] = _shown("market/regime", YEAR - 1)
+    for sleeve in scope.other_regimes:
+        windows[f"regime_{sleeve}"] = _shown(f"{sleeve}/regime")
     return windows
 
 

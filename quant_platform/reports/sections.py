@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from quant_platform.reports.board import Board
+from quant_platform.reports.figures import APPLIED, ASKED
 from quant_platform.reports.notation import LABELS, label
 from quant_platform.reports.rates import FIRE_RATES, warning_table
 from quant_platform.reports.table import Table
@@ -198,35 +199,32 @@ def _gates(board: Board) -> Table:
 
 
 def _regime(board: Board) -> Table:
-    items = [
-        item
+    """One row for each figure, one column for each benchmark: the market's first."""
+    throttles = {
+        item: throttle
+        for throttle in (APPLIED, ASKED)
         for item in board.items("regime")
-        if board.value("regime", item, "risk_multiplier") is not None
-    ]
+        if board.value("regime", item, throttle) is not None
+    }
     figures = _order(
-        dict.fromkeys(name for item in items for name in board.figures("regime", item))
+        dict.fromkeys(name for item in throttles for name in board.figures("regime", item))
     )
-    rows = [
-        [
-            item,
-            board.note("regime", item, "risk_multiplier"),
-            *(board.written("regime", item, figure) for figure in figures),
-        ]
-        for item in items
+    rows = [["Label in force", *(board.note("regime", *pair) for pair in throttles.items())]] + [
+        [label(figure), *(board.written("regime", item, figure) for item in throttles)]
+        for figure in figures
     ]
-    rest = [figure for figure in figures if figure != "risk_multiplier"]
     silent = [
         note
         for item in board.items("regime")
-        if (note := board.note("regime", item, "risk_multiplier"))
+        if (note := board.note("regime", item, APPLIED) or board.note("regime", item, ASKED))
     ]
+    rest = [figure for figure in figures if figure not in (APPLIED, ASKED)]
     return Table(
         "",
-        ("Benchmark", "Label", *(label(figure) for figure in figures)),
-        rows,
+        ("Figure", *throttles),
+        rows if throttles else [],
         " ".join(map(sentence, silent)),
-        text=frozenset({0, 1}),
-        notes=_notes(board, "regime", items, rest),
+        notes=_notes(board, "regime", list(throttles), rest),
     )
 
 

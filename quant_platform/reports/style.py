@@ -34,6 +34,8 @@ CHART_STYLE = (
         f".chart circle.c{n},.chart text.c{n}{{fill:var(--c{n})}}"
         for n in range(6)
     )
+    + ".chart .band{fill-opacity:.2}.chart .b0{fill:var(--good)}.chart .b1{fill:var(--quiet)}"
+    ".chart .b2{fill:var(--wait)}.chart .b3{fill:var(--bad);fill-opacity:.4}"
 )
 
 PAGE_STYLE = f"""

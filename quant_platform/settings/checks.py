@@ -232,6 +232,9 @@ def _regimes(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:
                 f"{settings.sleeves[sleeve].calendar}, and the regime counts sessions of {NYSE}",
                 " or ".join(fitting) or f"a sleeve on {NYSE}",
             )
+    for sleeve in settings.regimes.others:
+        if sleeve not in settings.sleeves:
+            yield _nowhere(tree, ("regimes", "others", sleeve), "sleeve", sleeve, settings.sleeves)
 
 
 def _lake(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:

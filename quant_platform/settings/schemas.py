@@ -79,7 +79,8 @@ def node_at(schema: Node, path: tuple[str | int, ...]) -> Node:
     node = _without_null(schema)
     for part in path:
         if isinstance(part, int):
-            child = node.get("items", {})
+            fixed = node.get("prefixItems", [])
+            child = fixed[part] if part < len(fixed) else node.get("items", {})
         else:
             child = node.get("properties", {}).get(part, node.get("additionalProperties", {}))
         node = _without_null(child) if isinstance(child, dict) else {}
@@ -109,6 +110,9 @@ def describe(node: Node) -> str:
         words = "true or false"
     elif kind in ("integer", "number"):
         words = ("a whole number" if kind == "integer" else "a number") + bounds(node)
+    elif "prefixItems" in node:
+        parts = ", then ".join(describe(part) for part in node["prefixItems"])
+        words = f"a list{_length(node)}: {parts}"
     elif kind == "array":
         words = f"a list{_length(node)}, each {describe(node['items'])}"
     elif kind == "string":
@@ -137,7 +141,7 @@ def _length(node: Node) -> str:
     least, most = node.get("minItems", 0), node.get("maxItems")
     if least and least == most:
         return f" of {least}"
-    return " of at least one" if least else ""
+    return f" of at least {'one' if least == 1 else least}" if least else ""
 
 
 def bounds(node: Node) -> str:

@@ -17,7 +17,8 @@ from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.securities import SECURITIES
-from quant_platform.regimes.e1 import regime
+from quant_platform.lakehouse.contracts.series import SERIES
+from quant_platform.regimes.table import regime
 from quant_platform.settings import load_settings
 from quant_platform.settings.execution import RiskSettings
 from quant_platform_tests.execution.world import (
@@ -235,6 +236,7 @@ def test_a_benchmark_that_says_nothing_closes_the_evening() -> None:
         "benchmark": BARS.empty().lazy(),
         "actions": ACTIONS.empty().lazy(),
         "breadth": FEATURES_TREND.empty().lazy(),
+        "series": SERIES.empty().lazy(),
         "regime": REGIME.empty().lazy(),
     }
     rows = REGIME.validate("market/regime", regime(silent, shipped, span(SESSIONS)))

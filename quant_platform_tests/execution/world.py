@@ -21,6 +21,7 @@ from quant_platform.lakehouse.contracts.meta import META_TARGET_PORTFOLIO
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
 from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.regimes.table import TRACKS
 from quant_platform.settings.execution import ExecutionSettings, GateSettings, RiskSettings
 
 GRACE = timedelta(minutes=90)
@@ -155,10 +156,22 @@ class World:
             {
                 "session": session,
                 "benchmark": benchmark,
-                "e1_label": "NEUTRAL",
+                "model": "e1",
+                "label": "NEUTRAL",
                 "confirmed": True,
-                "streak": 0,
                 "risk_multiplier": multiplier,
+                "e1_requested": "trend",
+                "e2_requested": "trend",
+                "index_requested": "VIX",
+                **{
+                    f"{track}_{column}": value
+                    for track, ladder in TRACKS.items()
+                    for column, value in (
+                        ("label", ladder.neutral),
+                        ("confirmed", True),
+                        ("streak", 0),
+                    )
+                },
                 "lacking": "this world has no benchmark",
             }
             for session, lowest in self.throttle.items()

@@ -212,6 +212,11 @@ UNEVIDENCED = (
         {"regimes__benchmark__security_id": "nobody-0000"},
         ("market/regime", "inputs_known"),
     ),
+    Unevidenced(
+        "factors of a benchmark that nobody publishes",
+        {"regimes__benchmark__security_id": "nobody-0000"},
+        ("market/regime", "factors_known"),
+    ),
 )
 
 HONEST = Recipe(

@@ -8,10 +8,26 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quant_platform.regimes.smoothing import LABELS, Smoothed, smoothed, smoothing_memory
+from quant_platform.regimes.smoothing import (
+    MARKET_STATES,
+    QUADRANTS,
+    REGIMES,
+    VOLATILITY_STATES,
+    Ladder,
+    Smoothed,
+    smoothed,
+    smoothing_memory,
+)
 from quant_platform.settings.regimes import RegimeLabel, SmoothingSettings
 
 SETTINGS = SmoothingSettings()
+LABELS = REGIMES.labels
+LADDERS = {
+    "regimes": REGIMES,
+    "quadrants": QUADRANTS,
+    "market states": MARKET_STATES,
+    "volatility states": VOLATILITY_STATES,
+}
 SHORT: dict[str, RegimeLabel | None] = {
     "+": "RISK_ON",
     "0": "NEUTRAL",
@@ -26,8 +42,8 @@ def run(
     raw: str, begin: Smoothed | None = None, chosen: SmoothingSettings = SETTINGS
 ) -> list[Smoothed]:
     """Smooth a raw series; by default from before the first confirmation."""
-    held, found = begin or Smoothed(), []
-    seen: list[RegimeLabel | None] = []
+    held, found = begin or REGIMES.unconfirmed, []
+    seen: list[str | None] = []
     for letter in raw:
         seen = [*seen, SHORT[letter]][-smoothing_memory(chosen) - 1 :]
         held = smoothed(held, seen, chosen)
@@ -168,3 +184,66 @@ def test_a_change_is_spoken_for_by_every_session_that_it_needs(
             expected += 1
         assert severity[letter] == expected
         held = letter
+
+
+def follow(raw: list[int | None], ladder: Ladder, begin: Smoothed | None = None) -> list[Smoothed]:
+    """Smooth a raw series of severities."""
+    held, found, seen = begin or ladder.unconfirmed, [], []
+    for place in raw:
+        seen.append(None if place is None else ladder.labels[place])
+        held = smoothed(held, seen, SETTINGS, ladder)
+        found.append(held)
+    return found
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_on_every_ladder_an_alternating_series_never_flips(name: str) -> None:
+    ladder = LADDERS[name]
+    places = range(len(ladder.labels))
+    for one, other, begin in [(a, b, c) for a in places for b in places for c in places]:
+        held = Smoothed(ladder.labels[begin], confirmed=True)
+        found = [said.label for said in follow([one, other] * 20, ladder, held)]
+        assert sum(a != b for a, b in pairwise(found)) <= 1
+        assert len(set(found[6:])) == 1
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_on_every_ladder_two_bad_labels_do_not_stay_good(name: str) -> None:
+    ladder = LADDERS[name]
+    worst = len(ladder.labels) - 1
+    for begin in range(worst - 1):
+        held = Smoothed(ladder.labels[begin], confirmed=True)
+        found = follow([worst, worst - 1] * 5, ladder, held)
+        assert {said.label for said in found[1:]} == {ladder.labels[worst - 1]}
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_on_every_ladder_nothing_is_confirmed_by_nothing(name: str) -> None:
+    ladder = LADDERS[name]
+    found = follow([None] * 12, ladder)
+    assert {(said.label, said.confirmed) for said in found} == {(ladder.neutral, False)}
+    assert ladder.neutral in ("NEUTRAL", "NORMAL", "sideways")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data(), st.sampled_from(list(LADDERS)))
+def test_on_every_ladder_a_label_is_one_that_the_latest_sessions_bear_out(
+    data: st.DataObject, name: str
+) -> None:
+    """A worse label needs two sessions at least as bad, a better one five at most as bad."""
+    ladder = LADDERS[name]
+    place = st.one_of(st.none(), st.integers(0, len(ladder.labels) - 1))
+    raw = data.draw(st.lists(place, min_size=1, max_size=40))
+    before = ladder.unconfirmed
+    for at, said in enumerate(follow(raw, ladder)):
+        now, held = ladder.severity[said.label], ladder.severity[before.label]
+        two, five = raw[max(at - 1, 0) : at + 1], raw[max(at - 4, 0) : at + 1]
+        if now > held:
+            assert said.confirmed == before.confirmed or said.confirmed
+            borne = len(two) == 2 and all(s is not None and s >= now for s in two)
+            lapsed = five == [None] * 5 and said.label == ladder.neutral and not said.confirmed
+            assert borne or lapsed
+        elif now < held:
+            assert len(five) == 5
+            assert all(s is not None and s <= now for s in five)
+        before = said

@@ -132,6 +132,13 @@ CLASHES = {
         "breadth_sleeve: crypto",
         ["breadth_sleeve: sleeve crypto trades on 24/7"],
     ),
+    "another market in no sleeve": (
+        REGIMES,
+        "  crypto:",
+        "  coins:",
+        "  coins:",
+        ["there is no sleeve 'coins'", "crypto or etfs or instruments"],
+    ),
     "a scanner that calls itself otherwise": (
         "scanners/stock/us_trend.yaml",
         "limit: 25",

@@ -42,7 +42,8 @@ class Daily(dy.Schema):
     )
     unit = dy.String(
         min_length=1,
-        description="fraction, bps, count, flag (1 for yes, 0 for no), or the account's currency.",
+        description="fraction, bps, count, flag (1 for yes, 0 for no), score, points, or the "
+        "account's currency.",
     )
     note = dy.String(
         nullable=True,

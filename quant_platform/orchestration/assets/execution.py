@@ -8,8 +8,7 @@ the orders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,9 +16,8 @@ from quant_platform.execution import decisions, slippage
 from quant_platform.execution.orders import submit_orders, submit_windows
 from quant_platform.execution.readiness import readiness, readiness_windows
 from quant_platform.execution.simulation import trade_sessions, trade_windows
-from quant_platform.lakehouse.ledgers import LedgerRecord
-from quant_platform.lakehouse.ledgers.canonical import text_hash
 from quant_platform.orchestration.assets.context import PortfolioContext
+from quant_platform.orchestration.assets.telling import told
 from quant_platform.orchestration.stage import Stage, Stored, Told
 from quant_platform.settings.execution import ExecutionSettings
 
@@ -106,9 +104,9 @@ def _book(portfolio: PortfolioContext, settings: ExecutionSettings) -> list[Stag
 def _decisions(stored: Stored) -> dict[str, Told]:
     """Say what each evening decided, once."""
     ready = stored.tables["execution_ready"]
-    told = decisions.evening_decisions(stored.frames, ready, stored.wanted)
-    named = ((session, session.isoformat(), payload) for session, payload in told)
-    return {decisions.LEDGER: _told(decisions.ACTION, named, stored.run_id)}
+    made = decisions.evening_decisions(stored.frames, ready, stored.wanted)
+    named = ((session, session.isoformat(), payload) for session, payload in made)
+    return {decisions.LEDGER: told(decisions.ACTION, named, stored.run_id)}
 
 
 def _slippage(
@@ -119,17 +117,4 @@ def _slippage(
         stored.frames, stored.tables["fills"], settings, stored.wanted, calendars
     )
     named = ((session, str(event["fill_id"]), event) for session, event in events)
-    return {slippage.LEDGER: _told(slippage.ACTION, named, stored.run_id)}
-
-
-def _told(action: str, told: Iterable[tuple[date, str, Mapping[str, Any]]], run_id: str) -> Told:
-    """Ledger records whose identity is the thing that they are about.
-
-    Telling the same of it again is no change; telling something else supersedes; telling nothing of
-    it any more withdraws.
-    """
-    records = [
-        LedgerRecord("success", session, action, payload, run_id, text_hash(identity))
-        for session, identity, payload in told
-    ]
-    return Told(action, records)
+    return {slippage.LEDGER: told(slippage.ACTION, named, stored.run_id)}
