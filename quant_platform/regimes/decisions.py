@@ -20,6 +20,11 @@ _MEASURED = (
 _STATES = tuple(f"{track}_label" for track in TRACKS if track not in MODELS)
 
 
+def action_of(table: str) -> str:
+    """Name the judging of one market: each restates its own lines and no other's."""
+    return f"judge_regime:{table.partition('/')[0]}"
+
+
 def regime_decisions(rows: pl.DataFrame, model: str) -> list[tuple[date, str, dict[str, Any]]]:
     """Say what a model made of each session, and of what.
 

@@ -97,7 +97,7 @@ def daily_figures(
     targets = _targets(frames, scope, wanted)
     controls = by_session(frames.get("risk_controls"), wanted)
     regimes = by_session(frames.get("regime"), wanted)
-    others = [by_session(frames[f"regime_{name}"], wanted) for name in scope.other_regimes]
+    others = [_latest(frames[f"regime_{name}"], wanted) for name in scope.other_regimes]
     accounts = account_figures(frames, scope, wanted)
     made: list[tuple[object, ...]] = []
     for session in wanted.sessions:
@@ -208,6 +208,19 @@ def _regime(scope: DailyScope, rows: Rows) -> Iterator[Figure]:
         yield lacking("regime", "benchmark", APPLIED, "fraction", note)
     for row in rows:
         yield from _regime_of(row, APPLIED)
+
+
+def _latest(frame: pl.LazyFrame, wanted: SessionRange) -> dict[date, Rows]:
+    """Rows of the last session of another calendar since the session before each."""
+    rows: dict[date, Rows] = {}
+    for row in frame.sort("session", "benchmark").collect().iter_rows(named=True):
+        rows.setdefault(row["session"], []).append(row)
+    found = {}
+    for session in wanted.sessions:
+        since = wanted.calendar.offset(session, -1)
+        latest = max((day for day in rows if since < day <= session), default=None)
+        found[session] = [] if latest is None else rows[latest]
+    return found
 
 
 def _other_regime(rows: Rows) -> Iterator[Figure]:

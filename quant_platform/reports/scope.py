@@ -131,7 +131,8 @@ def daily_windows(scope: DailyScope) -> dict[str, Window]:
     if scope.regime:
         windows["regime"] = _shown("market/regime", YEAR - 1)
     for sleeve in scope.other_regimes:
-        windows[f"regime_{sleeve}"] = _shown(f"{sleeve}/regime")
+        # Of another calendar the last one up to the evening, as far back as the session before.
+        windows[f"regime_{sleeve}"] = _shown(f"{sleeve}/regime", 1)
     return windows
 
 

@@ -91,5 +91,11 @@ def test_another_market_is_reported_and_says_that_nothing_applies_it() -> None:
     assert (asked["value"], asked["note"]) == (own["risk_multiplier"], own["label"])
     assert figure(made, day, "regime", "COIN:BTC", "growth")["note"] == own["quadrant_label"]
     assert figure(made, day, "regime", "COIN:BTC", "e2_score")["value"] == own["e2_score"]
+    # A day between two sessions counts for the second, a session's own row for it alone.
+    friday = next(at for at in range(7) if (SESSIONS[at + 1] - SESSIONS[at]).days == 3)
+    monday = SESSIONS[friday + 1]
+    weekend = other.with_columns(session=pl.lit(monday - timedelta(days=1)))
+    told = report(tables_of() | {"regime_crypto": weekend}, scope, SESSIONS[:8])
+    assert told.filter(pl.col("item") == "COIN:BTC")["session"].unique().to_list() == [monday]
     plain = report(tables_of(), SCOPE, SESSIONS[:8])
     assert made.filter(pl.col("item") != "COIN:BTC").equals(plain)

@@ -16,7 +16,7 @@ import polars as pl
 from quant_platform.orchestration.assets.context import PortfolioContext
 from quant_platform.orchestration.assets.telling import told
 from quant_platform.orchestration.stage import Stage, Stored, Told
-from quant_platform.regimes.decisions import LEDGERS, regime_decisions
+from quant_platform.regimes.decisions import LEDGERS, action_of, regime_decisions
 from quant_platform.regimes.table import regime, regime_windows
 from quant_platform.reports.chart import data_uri
 from quant_platform.reports.regime import regime_charts
@@ -65,9 +65,9 @@ def _stage(
 
 def _decisions(stored: Stored, table: str) -> Mapping[str, Told]:
     """Say what each model made of each session, once."""
-    rows = stored.tables["regime"]
+    rows, action = stored.tables["regime"], action_of(table)
     return {
-        ledger: told(table, regime_decisions(rows, model), stored.run_id)
+        ledger: told(action, regime_decisions(rows, model), stored.run_id)
         for model, ledger in LEDGERS.items()
     }
 
