@@ -111,6 +111,10 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
         ("execution.cash", 100_001.0),
         ("execution.gates.max_orders", 499),
         ("regimes.throttle.STRESSED", 0.1),
+        ("regimes.model", "e2"),
+        ("regimes.e2.weights.credit", 0.2),
+        ("regimes.states.volatility.crisis", 2.0),
+        ("regimes.others.crypto.scale", 4.0),
     ],
 )
 def test_what_can_change_a_result_is_inside(project: Path, key: str, value: object) -> None:
