@@ -21,6 +21,7 @@ SHORTEST = 20
 """Characters of a description below which nothing can have been said."""
 _UNITS = re.compile(
     r"\b(price|percent|fraction|share|ratio|shares|coins|units|money|bps|currency|"
+    r"points|standard deviations|score|"
     r"sessions per year|0\.\.100)\b",
     re.IGNORECASE,
 )

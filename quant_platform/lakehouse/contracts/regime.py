@@ -125,14 +125,14 @@ class Regime(dy.Schema):
         nullable=True,
         min=0,
         max=1,
-        description="Percentile of the mean squared standard score of the last 10 returns within "
-        "252 sessions; null before.",
+        description="Share of the year's sessions whose last 10 returns were less wild, by their "
+        "mean squared standard score; null before 252 closes.",
     )
     stress = dy.Float64(
         nullable=True,
         min=0,
-        description="Weighted sum of turbulence and of the sd of 10 returns over that of 62; null "
-        "before.",
+        description="Score: weighted sum of turbulence and of the sd of 10 returns over that of "
+        "62; null before 252 closes.",
     )
     e1_raw = _raw(_LABELS, "Label by E1")
     e1_label = _label(_LABELS, "Label by E1", "NEUTRAL")
