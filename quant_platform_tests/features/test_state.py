@@ -94,7 +94,7 @@ def assert_like_the_recursion(
             for name, value in expected.items():
                 told = f"{name} of {security} on {session}"
                 if FEATURES_STATE.columns[name].dtype == pl.Float32 and value is not None:
-                    assert row[name] == pytest.approx(value, rel=1e-7), told
+                    assert row[name] == pytest.approx(value, rel=1e-6, abs=1e-6), told
                 elif value is None or not isinstance(value, float):
                     assert row[name] == value, told
                 else:

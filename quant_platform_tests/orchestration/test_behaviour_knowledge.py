@@ -35,7 +35,7 @@ from quant_platform_tests.small_project import SmallProject
 BARS, ACTIONS, TREND, STATE = (
     f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, ACTIONS, TREND, STATE)
+TABLES = (BARS, ACTIONS, STATE, TREND)
 Make = Callable[..., SmallProject]
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(262))
 LAST = DAY[-1]

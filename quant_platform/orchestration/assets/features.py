@@ -15,25 +15,25 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
     trend, state = sleeve.platform.features.trend, sleeve.platform.features.state
     return [
         sleeve.stage(
-            "features_trend",
-            function=trend_features,
-            settings=trend,
-            modules=(trend_features.__module__,),
-            description="Averages, slopes, returns, volatility and distances from windows of up "
-            "to 252 sessions, computed in calendar-fixed blocks from what was known at each "
-            "cutoff.",
-            group=GROUP,
-            windows=sleeve.windows(trend_windows(trend)),
-        ),
-        sleeve.stage(
             "features_state",
             function=advance_state,
             settings=state,
             modules=(advance_state.__module__,),
-            description="Exponential means and Wilder's RSI. Each session advances the state of "
-            "the one before; late bars and corrections are replayed from the session that they "
-            "change.",
+            description="Exponential means and Wilder's indicators. Each session advances the "
+            "state of the one before; late bars and corrections are replayed from the session that "
+            "they change.",
             group=GROUP,
             windows=sleeve.windows(state_windows(state)),
+        ),
+        sleeve.stage(
+            "features_trend",
+            function=trend_features,
+            settings=trend,
+            modules=(trend_features.__module__,),
+            description="Averages, oscillators, ranges, performance and ratings from windows of up "
+            "to 252 sessions, computed in calendar-fixed blocks from what was known at each "
+            "cutoff.",
+            group=GROUP,
+            windows=sleeve.windows(trend_windows(trend)),
         ),
     ]
