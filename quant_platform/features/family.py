@@ -34,13 +34,20 @@ class Family:
         the state of recursions.
     reads
         Columns of ``features_state`` that its functions look up.
+    looks_at
+        Columns of ``features_trend``, likewise, of the session itself.
     """
 
     def __init__(
-        self, contract: Contract, declared: str = "unit", reads: tuple[str, ...] = ()
+        self,
+        contract: Contract,
+        declared: str = "unit",
+        reads: tuple[str, ...] = (),
+        looks_at: tuple[str, ...] = (),
     ) -> None:
         self.contract = contract
         self.reads = reads
+        self.looks_at = looks_at
         self.declared = declared
         self.written: dict[str, Callable[..., Any]] = {}
 
@@ -72,8 +79,8 @@ class Family:
 
     @cached_property
     def longest(self) -> int:
-        """Longest warm-up of the family, in sessions."""
-        return max(self.warm_up(name) for name in self.functions)
+        """Most sessions that a function of the family is given."""
+        return max(self.window(name) for name in self.functions)
 
     @cached_property
     def state_sessions(self) -> int:
@@ -89,6 +96,16 @@ class Family:
             The column.
         """
         return int(told(self.contract.columns[name], "warm_up", 1))
+
+    def window(self, name: str) -> int:
+        """Sessions that the function of a column is given, up to each row.
+
+        Parameters
+        ----------
+        name
+            The column.
+        """
+        return int(told(self.contract.columns[name], "window", self.warm_up(name)))
 
     def _function_of(self, name: str) -> tuple[str, Callable[[Any], Any]]:
         if name in self.written:

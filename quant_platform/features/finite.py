@@ -22,8 +22,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from quant_platform.features.family import Family
@@ -33,6 +35,10 @@ from quant_platform.lakehouse.contracts.feature import null_before
 from quant_platform.lakehouse.vintages import splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.settings import TrendSettings
+
+Days = npt.NDArray[np.datetime64]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 PRICES = ("open", "high", "low", "close")
 
@@ -52,6 +58,14 @@ class Block:
         are in the units of their own row.
     made
         Columns above this one in the contract, of the rows that are asked for: the last ones.
+    session, previous
+        The session of each row, and the one before it on the calendar.
+    asked
+        How many of the last rows are asked for; 0 for all of them.
+    calendar
+        Code of the calendar.
+    once
+        What the functions of several columns share of these rows, by name.
     """
 
     open: Matrix
@@ -61,6 +75,11 @@ class Block:
     volume: Matrix
     state: Mapping[str, Matrix]
     made: Mapping[str, Matrix] = field(default_factory=dict)
+    session: Days = field(default_factory=lambda: np.zeros(0, "datetime64[D]"))
+    previous: Days = field(default_factory=lambda: np.zeros(0, "datetime64[D]"))
+    asked: int = 0
+    calendar: str = ""
+    once: dict[str, Any] = field(default_factory=dict)
 
     def last(self, rows: int) -> Block:
         """Return the last rows alone."""
@@ -74,7 +93,15 @@ class Block:
             self.volume[-rows:],
             {name: matrix[-rows:] for name, matrix in self.state.items()},
             self.made,
+            self.session[-rows:],
+            self.previous[-rows:],
+            self.asked,
+            self.calendar,
         )
+
+    def answer(self, matrix: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+        """Return the rows of a matrix that are asked for."""
+        return matrix[-self.asked :]
 
     @cached_property
     def returns(self) -> Matrix:
@@ -105,6 +132,8 @@ def finite_windows(family: Family, settings: TrendSettings) -> dict[str, Window]
         reach = family.state_sessions - 1
         # A blocked state stays blocked until it is made again; what does not read it goes on.
         windows["state"] = Window("features_state", reach, settings.block_sessions, withdraws=False)
+    if family.looks_at:
+        windows["trend"] = Window("features_trend", withdraws=False)
     return windows
 
 
@@ -122,8 +151,8 @@ def finite_features(
         The family.
     frames
         ``bars``: published bars of the loaded sessions. ``actions``: published actions; without
-        that frame no price is adjusted. ``state``: carried indicators of the loaded sessions;
-        without that frame what reads them is null.
+        that frame no price is adjusted. ``state``, ``trend``: carried indicators and trend features
+        of the loaded sessions; without such a frame what reads them is null.
     settings
         Block length and the tolerance for missing bars.
     wanted
@@ -139,13 +168,30 @@ def finite_features(
     actions = frames.get("actions")
     splits = None if actions is None else splits_in_effect(actions.collect())
     panel = Panel.of(bars, wanted, loaded, [*PRICES, "volume"], splits)
-    state = _state(family, frames.get("state"), panel)
+    beside = {
+        **_beside(family.reads, frames.get("state"), panel),
+        **_beside(family.looks_at, frames.get("trend"), panel),
+    }
+    days = wanted.calendar.sessions
+    ordinals = [wanted.calendar.ordinal(session) for session in loaded]
+    before = [days[ordinal - 1] if ordinal else None for ordinal in ordinals]
+    laid = _Laid(panel, beside, np.array(before, dtype="datetime64[D]"), wanted.calendar.code)
     blocks = [
-        _block(family, panel, state, rows, settings.max_missing_share)
+        _block(family, laid, rows, settings.max_missing_share)
         for rows in _blocks(wanted, loaded, settings.block_sessions)
     ]
     frame = pl.concat(blocks) if blocks else family.contract.empty()
     return frame.sort("session", "security_id")
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """Everything that is loaded: bars, columns of other feature tables, the calendar."""
+
+    panel: Panel
+    beside: Mapping[str, Matrix]
+    previous: Days
+    calendar: str
 
 
 def _blocks(
@@ -162,17 +208,17 @@ def _blocks(
         yield row_of.get(begin, 0), row_of[output], stop
 
 
-def _state(family: Family, stored: pl.LazyFrame | None, panel: Panel) -> dict[str, Matrix]:
-    """Lay out the carried columns that the family reads beside the panel, one matrix each."""
-    laid = {
-        name: np.full((len(panel.sessions), panel.series.height), np.nan) for name in family.reads
-    }
+def _beside(
+    columns: tuple[str, ...], stored: pl.LazyFrame | None, panel: Panel
+) -> dict[str, Matrix]:
+    """Lay out columns of another feature table beside the panel, one matrix each."""
+    laid = {name: np.full((len(panel.sessions), panel.series.height), np.nan) for name in columns}
     if stored is None or not laid:
         return laid
     days = pl.DataFrame({"session": panel.sessions}, schema={"session": pl.Date})
     owners = panel.series.select("security_id").with_row_index("column").lazy()
     placed = (
-        stored.select("session", "security_id", *family.reads)
+        stored.select("session", "security_id", *columns)
         .join(days.with_row_index("row").lazy(), on="session")
         .join(owners, on="security_id")
         .collect()
@@ -183,26 +229,35 @@ def _state(family: Family, stored: pl.LazyFrame | None, panel: Panel) -> dict[st
     return laid
 
 
-def _block(
-    family: Family,
-    panel: Panel,
-    state: Mapping[str, Matrix],
-    rows: tuple[int, int, int],
-    missing: float,
-) -> pl.DataFrame:
+def _block(family: Family, laid: _Laid, rows: tuple[int, int, int], missing: float) -> pl.DataFrame:
     """Features of one block; see `_blocks` for its rows."""
+    panel = laid.panel
     begin, start, stop = rows
     first = max(begin - family.longest + 1, 0)
     keep = panel.visible(start, stop) & ~np.isnan(panel.columns["close"][start:stop])
     # Of the many vintages that a late session begins, a block needs its own.
     series = np.flatnonzero(keep.any(axis=0))
     bars = {name: matrix[first:stop, series] for name, matrix in panel.columns.items()}
-    carried = {name: matrix[first:stop, series] for name, matrix in state.items()}
-    for matrix in carried.values():
+    carried = {name: matrix[first:stop, series] for name, matrix in laid.beside.items()}
+    for name in family.reads:
         # What a longer range has loaded for blocks before this one a single day has not.
-        matrix[: max(begin - family.state_sessions + 1 - first, 0)] = np.nan
+        carried[name][: max(begin - family.state_sessions + 1 - first, 0)] = np.nan
     kept: dict[str, Matrix] = {}
-    block = Block(**bars, state=carried, made=kept)
+    session = np.array(panel.sessions[first:stop], dtype="datetime64[D]")
+    previous = laid.previous[first:stop]
+    block = Block(
+        open=bars["open"],
+        high=bars["high"],
+        low=bars["low"],
+        close=bars["close"],
+        volume=bars["volume"],
+        state=carried,
+        made=kept,
+        session=session,
+        previous=previous,
+        asked=stop - start,
+        calendar=laid.calendar,
+    )
     cells = np.nonzero(keep[:, series])
     made = {
         "session": pl.Series(panel.sessions[start:stop], dtype=pl.Date).gather(cells[0]),
@@ -213,12 +268,16 @@ def _block(
         column = family.contract.columns[name]
         warm_up = family.warm_up(name)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            values = function(block.last(stop - begin + warm_up - 1))[start - stop :]
+            values = function(block.last(stop - begin + family.window(name) - 1))[start - stop :]
         if null_before(column) is not None:
             bars_there = count(block.close, warm_up)[start - first :]
             enough = bars_there >= max(warm_up - int(missing * warm_up), 1)
             known = enough & (taken - first >= warm_up - 1) & np.isfinite(values)
             values = np.where(known, values, np.nan)
         kept[name] = values
-        made[name] = pl.Series(values[cells]).fill_nan(None).cast(column.dtype)
+        cast = pl.Series(values[cells]).fill_nan(None)
+        if isinstance(column.dtype, pl.Enum):
+            # Names come as their places.
+            cast = column.dtype.categories.gather(cast.cast(pl.UInt32))
+        made[name] = cast.cast(column.dtype)
     return pl.DataFrame(made)

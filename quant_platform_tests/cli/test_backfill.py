@@ -75,6 +75,8 @@ def test_one_job_leaves_the_other_alone(empty: Path) -> None:
             "actions",
             "returns",
             "features_trend",
+            "features_avwap",
+            "features_liquidity",
             "features_state",
         )
     }

@@ -27,6 +27,8 @@ TABLES = [
         "actions",
         "returns",
         "features_trend",
+        "features_avwap",
+        "features_liquidity",
         "features_state",
     )
 ]

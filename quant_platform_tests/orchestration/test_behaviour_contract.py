@@ -64,7 +64,7 @@ def project(small_project: Make) -> SmallProject:
     made = small_project(
         sources=published(clean_rows(DAY[-1])), tables=TABLES, stages=with_trend(negative_close)
     )
-    made.make([BARS, ACTIONS], FIRST, DAY[-1])
+    made.make([BARS, ACTIONS, STATE], FIRST, DAY[-1])
     return made
 
 
@@ -96,7 +96,7 @@ def test_a_lacking_column_fails_as_well(small_project: Make) -> None:
     project = small_project(
         sources=published(clean_rows(DAY[-1])), tables=TABLES, stages=with_trend(lacking_column)
     )
-    project.make([BARS, ACTIONS], FIRST, DAY[-1])
+    project.make([BARS, ACTIONS, STATE], FIRST, DAY[-1])
     error = attempt(project, [TREND], FIRST, DAY[-1])
     assert isinstance(error, ContractError)
     assert "lacks ['sma_50']" in str(error)

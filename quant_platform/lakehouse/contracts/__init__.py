@@ -28,6 +28,8 @@ from quant_platform.lakehouse.contracts.execution import (
     RECONCILIATION,
     RISK_CONTROLS,
 )
+from quant_platform.lakehouse.contracts.features_avwap import FEATURES_AVWAP
+from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUIDITY
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.contracts.gates import GATES
@@ -61,6 +63,8 @@ _ALL = (
     # sleeves
     FEATURES_STATE,
     FEATURES_TREND,
+    FEATURES_AVWAP,
+    FEATURES_LIQUIDITY,
     SCREENER,
     SCAN,
     CANDIDATES,

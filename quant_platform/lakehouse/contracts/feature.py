@@ -6,6 +6,7 @@ given, the cells that are null and the sentence in the documentation all derive 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dataframely as dy
@@ -17,6 +18,7 @@ def feature(
     warm_up: int,
     *,
     of: str = "sessions",
+    window: int = 0,
     state: int = 0,
     null: str = "",
     least: float | None = None,
@@ -36,6 +38,8 @@ def feature(
         before there are as many, and where too many of them have no bar.
     of
         What the warm-up counts: ``sessions``, or ``bars`` taken in by a recursion.
+    window
+        Sessions that its function is given, where that is more than the warm-up.
     state
         Sessions of ``features_state`` that it reads, the output session included.
     null
@@ -55,7 +59,35 @@ def feature(
         min_exclusive=above,
         max=most,
         description=told,
-        metadata={"unit": unit, "warm_up": warm_up, "state": state},
+        metadata={
+            "unit": unit,
+            "warm_up": warm_up,
+            "window": max(window, warm_up),
+            "state": state,
+        },
+    )
+
+
+def label(
+    description: str, names: Sequence[str], warm_up: int, *, window: int = 0, null: str = ""
+) -> dy.Enum:
+    """Column of a feature that is a name; its function returns the place of the name.
+
+    Parameters
+    ----------
+    description
+        What it is, without null rule.
+    names
+        The names, in the order of their places.
+    warm_up, window, null
+        As of `feature`.
+    """
+    told = f"null before {warm_up} sessions or where bars are lacking"
+    return dy.Enum(
+        list(names),
+        nullable=True,
+        description=f"{description}; {told}{f', {null}' if null else ''}.",
+        metadata={"unit": "name", "warm_up": warm_up, "window": max(window, warm_up)},
     )
 
 
@@ -95,7 +127,7 @@ def told(column: dy.Column, name: str, default: Any = None) -> Any:
     column
         The line.
     name
-        ``unit``, ``warm_up``, ``state`` or ``carried``.
+        ``unit``, ``warm_up``, ``window``, ``state`` or ``carried``.
     default
         What is returned where the line does not say it.
     """

@@ -1,7 +1,9 @@
-"""Features of a sleeve: ``features_trend`` of finite windows, ``features_state`` carried on."""
+"""Features of a sleeve: ``features_state`` carried on, the others of finite windows."""
 
 from __future__ import annotations
 
+from quant_platform.features.avwap import avwap_features, avwap_windows
+from quant_platform.features.liquidity import liquidity_features, liquidity_windows
 from quant_platform.features.state import advance_state, state_windows
 from quant_platform.features.trend import trend_features, trend_windows
 from quant_platform.orchestration.assets.context import SleeveContext
@@ -35,5 +37,25 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "cutoff.",
             group=GROUP,
             windows=sleeve.windows(trend_windows(trend)),
+        ),
+        sleeve.stage(
+            "features_avwap",
+            function=avwap_features,
+            settings=trend,
+            modules=(avwap_features.__module__,),
+            description="Volume-weighted averages from the anchors that matter, the best of them, "
+            "and the setup of the price at it: state, extension, entry, stop, targets.",
+            group=GROUP,
+            windows=sleeve.windows(avwap_windows(trend)),
+        ),
+        sleeve.stage(
+            "features_liquidity",
+            function=liquidity_features,
+            settings=trend,
+            modules=(liquidity_features.__module__,),
+            description="Volume in shares and money, Amihud's illiquidity, sessions without trade, "
+            "a spread from highs and lows, and the bucket.",
+            group=GROUP,
+            windows=sleeve.windows(liquidity_windows(trend)),
         ),
     ]
