@@ -168,14 +168,14 @@ def finite_features(
     actions = frames.get("actions")
     splits = None if actions is None else splits_in_effect(actions.collect())
     panel = Panel.of(bars, wanted, loaded, [*PRICES, "volume"], splits)
-    beside = {
-        **_beside(family.reads, frames.get("state"), panel),
-        **_beside(family.looks_at, frames.get("trend"), panel),
+    others = {
+        **beside(family.reads, frames.get("state"), panel),
+        **beside(family.looks_at, frames.get("trend"), panel),
     }
     days = wanted.calendar.sessions
     ordinals = [wanted.calendar.ordinal(session) for session in loaded]
     before = [days[ordinal - 1] if ordinal else None for ordinal in ordinals]
-    laid = _Laid(panel, beside, np.array(before, dtype="datetime64[D]"), wanted.calendar.code)
+    laid = _Laid(panel, others, np.array(before, dtype="datetime64[D]"), wanted.calendar.code)
     blocks = [
         _block(family, laid, rows, settings.max_missing_share)
         for rows in _blocks(wanted, loaded, settings.block_sessions)
@@ -208,10 +208,20 @@ def _blocks(
         yield row_of.get(begin, 0), row_of[output], stop
 
 
-def _beside(
+def beside(
     columns: tuple[str, ...], stored: pl.LazyFrame | None, panel: Panel
 ) -> dict[str, Matrix]:
-    """Lay out columns of another feature table beside the panel, one matrix each."""
+    """Lay out columns of another feature table beside the panel, one matrix each.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    stored
+        Rows of the table; without them every matrix is NaN.
+    panel
+        Sessions and series to lay them out by.
+    """
     laid = {name: np.full((len(panel.sessions), panel.series.height), np.nan) for name in columns}
     if stored is None or not laid:
         return laid

@@ -30,6 +30,7 @@ from quant_platform.lakehouse.contracts.execution import (
 )
 from quant_platform.lakehouse.contracts.features_avwap import FEATURES_AVWAP
 from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUIDITY
+from quant_platform.lakehouse.contracts.features_predictability import FEATURES_PREDICTABILITY
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.contracts.gates import GATES
@@ -65,6 +66,7 @@ _ALL = (
     FEATURES_TREND,
     FEATURES_AVWAP,
     FEATURES_LIQUIDITY,
+    FEATURES_PREDICTABILITY,
     SCREENER,
     SCAN,
     CANDIDATES,

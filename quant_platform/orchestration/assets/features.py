@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from quant_platform.features.avwap import avwap_features, avwap_windows
 from quant_platform.features.liquidity import liquidity_features, liquidity_windows
+from quant_platform.features.noise import FILE
+from quant_platform.features.standardised import predictability_features, predictability_windows
 from quant_platform.features.state import advance_state, state_windows
 from quant_platform.features.trend import trend_features, trend_windows
+from quant_platform.lakehouse.checksums import known_checksum
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.stage import Stage
 
@@ -57,5 +62,17 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "a spread from highs and lows, and the bucket.",
             group=GROUP,
             windows=sleeve.windows(liquidity_windows(trend)),
+        ),
+        sleeve.decided(
+            "features_predictability",
+            function=partial(predictability_features, grid=sleeve.grid),
+            settings=trend,
+            modules=(predictability_features.__module__,),
+            description="On rebalance sessions: entropy, persistence, autocorrelation, reversion "
+            "of standardised returns, each with its place among noise of the same length.",
+            group=GROUP,
+            windows=sleeve.windows(predictability_windows(trend)),
+            identity={"rebalance": sleeve.platform.rebalance, "noise": known_checksum(FILE)},
+            grid=sleeve.grid,
         ),
     ]
