@@ -14,7 +14,7 @@ from quant_platform_tests.cli.command_line import Answer, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 FIRST, LAST = "2022-01-03", "2022-01-14"
-TABLES = 8
+TABLES = 9
 """Tables of a sleeve that have rows before the walk-forward history begins."""
 RANGE = ["--from", FIRST, "--to", LAST, "--json"]
 
@@ -77,6 +77,7 @@ def test_one_job_leaves_the_other_alone(empty: Path) -> None:
             "features_trend",
             "features_avwap",
             "features_liquidity",
+            "features_volatility",
             "features_state",
         )
     }

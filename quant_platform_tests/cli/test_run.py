@@ -29,6 +29,7 @@ TABLES = [
         "features_trend",
         "features_avwap",
         "features_liquidity",
+        "features_volatility",
         "features_state",
     )
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -15,9 +15,10 @@ from quant_platform.features.avwap import avwap_features, avwap_windows
 from quant_platform.features.liquidity import liquidity_features, liquidity_windows
 from quant_platform.features.state import advance_state
 from quant_platform.features.trend import trend_features, trend_windows
+from quant_platform.features.volatility import volatility_features, volatility_windows
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.settings import StateSettings, TrendSettings
+from quant_platform.settings import StateSettings, TrendSettings, VolatilitySettings
 from quant_platform_tests.features.naive import corrected, frame_of, walk
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, span
 from quant_platform_tests.market.actions import action, actions_frame
@@ -38,12 +39,14 @@ class Table:
     function: Callable[[Frames, TrendSettings, SessionRange], pl.DataFrame]
 
 
+VOLATILITY = partial(volatility_features, composite=VolatilitySettings(), periods_per_year=252)
 TABLES = [
     pytest.param(Table(kind, windows, function), id=kind)
     for kind, windows, function in (
         ("features_trend", trend_windows, trend_features),
         ("features_avwap", avwap_windows, avwap_features),
         ("features_liquidity", liquidity_windows, liquidity_features),
+        ("features_volatility", volatility_windows, VOLATILITY),
     )
 ]
 

@@ -83,6 +83,7 @@ SCENARIOS = (
             ("features_trend", "row_count"): DAY,
             ("features_avwap", "row_count"): DAY,
             ("features_liquidity", "row_count"): DAY,
+            ("features_volatility", "row_count"): DAY,
             ("screener", "row_count"): DAY,
         },
     ),

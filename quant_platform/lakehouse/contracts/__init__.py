@@ -33,6 +33,7 @@ from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUI
 from quant_platform.lakehouse.contracts.features_predictability import FEATURES_PREDICTABILITY
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
+from quant_platform.lakehouse.contracts.features_volatility import FEATURES_VOLATILITY
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.contracts.holdings import HOLDINGS
 from quant_platform.lakehouse.contracts.meta import (
@@ -67,6 +68,7 @@ _ALL = (
     FEATURES_AVWAP,
     FEATURES_LIQUIDITY,
     FEATURES_PREDICTABILITY,
+    FEATURES_VOLATILITY,
     SCREENER,
     SCAN,
     CANDIDATES,

@@ -10,6 +10,7 @@ from quant_platform.features.noise import FILE
 from quant_platform.features.standardised import predictability_features, predictability_windows
 from quant_platform.features.state import advance_state, state_windows
 from quant_platform.features.trend import trend_features, trend_windows
+from quant_platform.features.volatility import volatility_features, volatility_windows
 from quant_platform.lakehouse.checksums import known_checksum
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.stage import Stage
@@ -63,6 +64,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             group=GROUP,
             windows=sleeve.windows(liquidity_windows(trend)),
         ),
+        _volatility_stage(sleeve),
         sleeve.decided(
             "features_predictability",
             function=partial(predictability_features, grid=sleeve.grid),
@@ -76,3 +78,20 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             grid=sleeve.grid,
         ),
     ]
+
+
+def _volatility_stage(sleeve: SleeveContext) -> Stage:
+    """Stage of ``features_volatility``."""
+    trend, composite = sleeve.platform.features.trend, sleeve.platform.features.volatility
+    year = sleeve.platform.calendars[sleeve.calendar.code].periods_per_year
+    return sleeve.stage(
+        "features_volatility",
+        function=partial(volatility_features, composite=composite, periods_per_year=year),
+        settings=trend,
+        modules=(volatility_features.__module__,),
+        description="Realised, range-based and EWMA volatility, what is lost in the tail and below "
+        "the highest, and a composite whose weights follow the security's own state.",
+        group=GROUP,
+        windows=sleeve.windows(volatility_windows(trend)),
+        identity={"composite": composite, "periods_per_year": year},
+    )
