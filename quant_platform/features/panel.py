@@ -85,3 +85,21 @@ class Panel:
         begin = self.series["vintage_from"].to_numpy().astype("datetime64[D]")
         end = self.series["vintage_to"].to_numpy().astype("datetime64[D]")
         return np.asarray((days >= begin) & (days <= end))
+
+
+def window_sums(values: Matrix, start: int, length: int) -> tuple[Matrix, Matrix]:
+    """Sum and number of the values in the windows that end at each row from ``start`` on.
+
+    Values are added slice by slice in calendar order, so that a sum does not depend on where the
+    range begins.
+    """
+    height = len(values) - start
+    before = np.full((length - 1, values.shape[1]), np.nan)
+    padded = np.concatenate([before, values])
+    total, count = np.zeros((2, height, values.shape[1]))
+    for offset in range(length):
+        earlier = padded[start + offset : start + offset + height]
+        there = ~np.isnan(earlier)
+        total += np.where(there, earlier, 0.0)
+        count += there
+    return total, count

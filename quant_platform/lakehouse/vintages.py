@@ -46,6 +46,8 @@ SPLITS = pl.Schema(
 def splits_in_effect(actions: pl.DataFrame) -> pl.DataFrame:
     """Return the splits of published actions by the session in which they take effect.
 
+    A stock dividend is a split by another name: new units per old one.
+
     Parameters
     ----------
     actions
@@ -60,19 +62,25 @@ def splits_in_effect(actions: pl.DataFrame) -> pl.DataFrame:
         effective session: products over the steps have one order.
     """
     versions = (
-        actions.filter(pl.col("kind") == "split")
+        actions.filter(pl.col("kind").cast(pl.String).is_in(["split", "stock_dividend"]))
         .select(
             "security_id",
+            "kind",
             "known_at",
             ex="session",
             effective=pl.max_horizontal("session", "knowledge_session"),
             ratio="value",
         )
-        .sort("security_id", "ex", "effective", "known_at")
-        .unique(["security_id", "ex", "effective"], keep="last", maintain_order=True)
+        .with_columns(pl.col("kind").cast(pl.String))
+        .sort("security_id", "ex", "kind", "effective", "known_at")
+        .unique(["security_id", "ex", "kind", "effective"], keep="last", maintain_order=True)
     )
-    before = pl.col("ratio").shift(1).over("security_id", "ex").fill_null(1.0)
-    return versions.with_columns(step=pl.col("ratio") / before).select(*SPLITS)
+    before = pl.col("ratio").shift(1).over("security_id", "ex", "kind").fill_null(1.0)
+    return (
+        versions.with_columns(step=pl.col("ratio") / before)
+        .sort("security_id", "ex", "effective", "kind")
+        .select(*SPLITS)
+    )
 
 
 def vintages(
