@@ -9,6 +9,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# Of the tests; one more than the cores of a small machine, for a worker waits for its disk.
+WORKERS ?= 3
 
 .PHONY: run ui test test-all bench check reference
 
@@ -19,10 +21,10 @@ ui: .venv/run.stamp
 	$(BIN)/quant ui
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: .venv/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow or not slow" $(ARGS)
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m quant_platform_tests.bench $(NAME)

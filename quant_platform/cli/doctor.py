@@ -1,11 +1,11 @@
-"""``quant doctor``: says whether everything is in its place, and what is wrong where not."""
+"""``quant doctor``: whether everything is in its place, and what is wrong or lacking where not."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Annotated, Literal
@@ -25,6 +25,8 @@ from quant_platform.orchestration.graph import build_graph
 from quant_platform.orchestration.instance import fail_dead_runs, open_instance
 from quant_platform.reports.figure import counted
 from quant_platform.settings import Settings, load_settings
+from quant_platform.settings.asset_class import AssetClass
+from quant_platform.settings.sleeve import SourceKind
 
 app = typer.Typer(add_completion=False)
 
@@ -88,9 +90,30 @@ def _examination(*, deep: bool, repair: bool) -> Iterator[Line]:
             "ok",
             f"code {stage.code_version}, config {stage.config_hash[:12]}",
         )
+    yield from _degraded_lines(settings, {stage.table for stage in graph.stages})
     yield from _lake_lines(settings, deep=deep, repair=repair)
     yield from _ledger_lines(settings)
     yield from _instance_lines(settings, repair=repair)
+
+
+_WITHOUT: Mapping[SourceKind, tuple[AssetClass, str]] = {
+    "earnings": ("stock", "nothing knows of announcements"),
+    "membership": ("stock", "universe.index can not be used"),
+    "fund_facts": ("etf", "universe.min_aum is not asked, and fees are not known"),
+}
+"""Kinds of data that a source need not have: who they are about, and what goes without them."""
+
+
+def _degraded_lines(settings: Settings, tables: set[str]) -> Iterator[Line]:
+    """Say what goes without the kinds of data that no source delivers."""
+    for name, sleeve in settings.sleeves.items():
+        for kind, (about, without) in _WITHOUT.items():
+            if about in sleeve.asset_classes and f"{name}/{kind}" not in tables:
+                source = sleeve.sources.get(kind, sleeve.sources["bars"])
+                detail = f"source {source} does not deliver it: {without}"
+                yield Line(f"data {name}/{kind}", "note", detail)
+    if "market/series" not in tables:
+        yield Line("data market/series", "note", "no source delivers it: no indices, no factors")
 
 
 def _lake_lines(settings: Settings, *, deep: bool, repair: bool) -> Iterator[Line]:

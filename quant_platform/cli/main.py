@@ -20,6 +20,8 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": "Make the whole chain on the configured history.",
     "backfill": "Make every stale session of a range.",
+    "import": "Look over a folder of market data, and take it in.",
+    "refresh": "Fetch what lagging symbols lack, as data that became known now.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
     "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",
@@ -29,6 +31,9 @@ COMMANDS = {
 }
 """Each command with its one line of help, in the order in which they are listed; the module of the
 same name in this package defines its ``app``."""
+
+MODULES = {"import": "importing"}
+"""Commands whose name no module can have."""
 
 
 class _Commands(TyperGroup):
@@ -55,7 +60,8 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """Find the command that is called, and import it."""
         name, _, rest = super().resolve_command(ctx, args)
-        command = typer.main.get_command(import_module(f"quant_platform.cli.{name}").app)
+        module = MODULES.get(str(name), str(name))
+        command = typer.main.get_command(import_module(f"quant_platform.cli.{module}").app)
         command.name = name
         return name, command, rest
 

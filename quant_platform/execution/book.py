@@ -2,7 +2,8 @@
 
 Vectors over all securities of the range. Day by day of a session:
 
-1. Splits restate units, mean price and mark; the value does not move.
+1. Dividends are paid in cash for the units held before. Splits restate units, mean price and mark;
+   the value does not move.
 2. What was held earns the way from its last mark to the day's; what was filled earns the way from
    the *ideal* price to the day's mark. The distance from the ideal price to the price paid, and the
    commission, are costs. So ``change of equity = sum of earned - sum of costs``, exactly.
@@ -166,17 +167,19 @@ class Book:
         return replace(book, shown=held_before | bought | (book.quantity != 0))
 
     def _marked(self, day: Day) -> Book:
-        """Apply the splits of a day and move to its marks."""
+        """Take in the cash of a day, apply its splits and move to its marks."""
+        income = np.where(self.quantity != 0, self.quantity * day.cash, 0.0)
         quantity, old = self.quantity * day.split, self.mark / day.split
         mark = np.where(day.present, day.mark, old)
         gain = np.where(quantity != 0, quantity * (mark - old), 0.0)
         return replace(
             self,
+            cash=math.fsum([self.cash, *income.tolist()]),
             quantity=quantity,
             average=self.average / day.split,
             mark=mark,
             symbol=np.where(day.present, day.symbol, self.symbol),
-            earned=self.earned + gain,
+            earned=self.earned + gain + income,
         )
 
     def _filled(self, fills: Sequence[Fill], column: Mapping[str, int]) -> Book:

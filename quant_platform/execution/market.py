@@ -35,17 +35,21 @@ _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 _COLUMNS = (
     *("session", "security_id", "symbol", "mark", "mark_session"),
-    *("execution_price", "total", "split", "delisted"),
+    *("execution_price", "total", "split", "cash", "delisted"),
 )
 
 
 class Quote(NamedTuple):
-    """One security on one of its own days, in units of that day."""
+    """One security on one of its own days, in units of that day.
+
+    ``cash`` is what a unit of the day before is paid, in units of then.
+    """
 
     execution_price: float | None
     mark: float
     split: float
     delisted: bool
+    cash: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Day:
         Last close known at the day's cutoff; NaN without a row.
     split
         New units per old one; 1 without a row.
+    cash
+        Cash per unit held the day before, in units of then; 0 without a row.
     delisted
         The security leaves on this day and pays its mark.
     symbol
@@ -75,6 +81,7 @@ class Day:
     execution_price: Vector
     mark: Vector
     split: Vector
+    cash: Vector
     delisted: Mask
     symbol: npt.NDArray[np.object_]
 
@@ -88,6 +95,7 @@ class Day:
             float(self.mark[column]),
             float(self.split[column]),
             bool(self.delisted[column]),
+            float(self.cash[column]),
         )
 
 
@@ -242,9 +250,9 @@ class Market:
         columns = rows["column"].to_numpy()
         places = rows["ordinal"].to_numpy() - self._origin
         symbols = np.array([*rows["symbol"].to_list(), None], dtype=object)[:-1]
-        execution, mark, split, delisted, total = (
+        execution, mark, split, cash, delisted, total = (
             rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            for name in ("execution_price", "mark", "split", "delisted", "total")
+            for name in ("execution_price", "mark", "split", "cash", "delisted", "total")
         )
         age = rows["mark_session"].to_physical().cast(pl.Float64).to_numpy() + _FIRST_DAY
         sleeves = rows["sleeve"].to_numpy()
@@ -268,6 +276,7 @@ class Market:
                 spread(execution, part, np.nan),
                 spread(mark, part, np.nan),
                 spread(split, part, 1.0),
+                spread(cash, part, 0.0),
                 spread(delisted, part, 0.0) > 0,
                 symbol,
             )

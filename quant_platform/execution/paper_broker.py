@@ -2,9 +2,10 @@
 
 One portfolio session may hold several days of a sleeve that never closes. Day by day, in order:
 
-1. A split multiplies the units held and divides the mean price paid. It comes before the fills: the
-   execution price is in new units already. An order that was decided in old units is restated in
-   new ones, quantity and expected price, as an exchange does with open orders on the ex-date.
+1. Dividends are paid for the units held before. A split multiplies the units held and divides the
+   mean price paid. It comes before the fills: the execution price is in new units already. An order
+   that was decided in old units is restated in new ones, quantity and expected price, as an
+   exchange does with open orders on the ex-date.
 2. Orders that are due fill at the execution price, half-spread and slippage against us, commission
    on top. An order is due on the first session of its own sleeve after the decision and good for
    that day: without an execution price, or without a session, it expires and leaves no fill.
@@ -61,6 +62,8 @@ class _Desk:
     def split(self, quotes: Mapping[str, Quote]) -> None:
         for security, held in self.holdings.items():
             quote = quotes.get(security)
+            if quote is not None:
+                self.cash += held.quantity * quote.cash
             if quote is not None and quote.split != 1:
                 self.holdings[security] = Holding(
                     held.quantity * quote.split, held.average_price / quote.split

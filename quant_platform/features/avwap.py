@@ -26,7 +26,7 @@ import polars as pl
 
 from quant_platform.features.family import Family
 from quant_platform.features.finite import Block, finite_features, finite_windows
-from quant_platform.features.rolling import Matrix, highest, lowest, mean, shifted
+from quant_platform.features.rolling import Matrix, highest, lowest, mean, shifted, weighted
 from quant_platform.lakehouse.contracts.features_avwap import (
     ANCHORS,
     EXTENSIONS,
@@ -104,21 +104,32 @@ class Anchored:
 
 
 def anchor_rows(block: Block) -> dict[str, _Rows]:
-    """Row of each anchor as of each row; -1 where there is none.
+    """Row of each anchor as of each row that is asked for; -1 where there is none.
 
     Parameters
     ----------
     block
         Bars, with the session of each row.
+
+    Returns
+    -------
+    dict of matrices
+        Of one column where the anchor is the same for every series.
     """
-    width = block.close.shape[1]
+    asked = len(block.answer(block.close))
+    recent = block.last(asked + OLDEST)
+    last = block.last(asked + SWING - 1)
+    here = np.arange(len(block.close) - asked, len(block.close))[:, None]
+    # What happened on the first of these rows looks back further than they do.
+    breakout = _breakout(block.last(asked + OLDEST + SWING))[-len(recent.close) :]
+    gaps = gap(block.last(asked + OLDEST + 1))[-len(recent.close) :]
     return {
-        "year_to_date": _first_of(block, "Y", width),
-        "gap": _last(np.abs(gap(block)) >= GAP),
-        "breakout": _last(_breakout(block)),
-        "month_to_date": _first_of(block, "M", width),
-        "swing_low": _extreme(-block.low),
-        "swing_high": _extreme(block.high),
+        "year_to_date": _first_of(block, "Y")[-asked:],
+        "gap": _last(np.abs(gaps) >= GAP, here),
+        "breakout": _last(breakout, here),
+        "month_to_date": _first_of(block, "M")[-asked:],
+        "swing_low": _latest(last.low, lowest(last.low, SWING), here),
+        "swing_high": _latest(last.high, highest(last.high, SWING), here),
     }
 
 
@@ -131,34 +142,64 @@ def _breakout(block: Block) -> _Truth:
     """Much volume, a close in the top 30 percent of the range and above the 5-session high."""
     place = block.close - block.low >= 0.7 * (block.high - block.low)
     above = block.close > shifted(highest(block.high, 5), 1)
-    return np.asarray((block.volume > 1.8 * mean(block.volume, SWING)) & place & above)
+    # Added up from each row backwards: a mean that does not depend on where the rows begin.
+    usual = weighted(block.volume, [1.0] * SWING)
+    return np.asarray((block.volume > 1.8 * usual) & place & above)
 
 
-def _first_of(block: Block, period: str, width: int) -> _Rows:
+def _first_of(block: Block, period: str) -> _Rows:
     """Row of the first session of each row's year or month."""
     begins = block.session.astype(f"datetime64[{period}]") != block.previous.astype(
         f"datetime64[{period}]"
     )
     rows = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), -1))
-    return np.repeat(rows[:, None], width, axis=1)
+    return rows[:, None]
 
 
-def _last(event: _Truth) -> _Rows:
+def _last(event: _Truth, here: _Rows) -> _Rows:
     """Row of the last event, if it is not too old."""
-    here = np.arange(len(event))[:, None]
-    rows = np.maximum.accumulate(np.where(event, here, -1), axis=0)
+    row = np.arange(here[-1, 0] + 1 - len(event), here[-1, 0] + 1)[:, None]
+    rows = np.maximum.accumulate(np.where(event, row, -1), axis=0)[-len(here) :]
     return np.where(here - rows <= OLDEST, rows, -1)
 
 
-def _extreme(price: Matrix) -> _Rows:
-    """Row of the highest price of the last sessions, the latest of equals."""
-    best, rows = np.full_like(price, -np.inf), np.full(price.shape, -1, dtype=np.int64)
-    here = np.arange(len(price))[:, None]
-    for back in range(SWING):
-        earlier = shifted(price, back)
-        higher = earlier > best
-        best, rows = np.where(higher, earlier, best), np.where(higher, here - back, rows)
-    return rows
+def _latest(price: Matrix, extreme: Matrix, here: _Rows) -> _Rows:
+    """Row of the extreme price of the last sessions, the latest of equals."""
+    asked = len(here)
+    wanted, back = extreme[-asked:], np.full((asked, price.shape[1]), -1, dtype=np.int64)
+    for sessions in reversed(range(min(SWING, len(price)))):
+        found = shifted(price, sessions)[-asked:] == wanted
+        np.copyto(back, sessions, where=found)
+    return np.where(back >= 0, here - back, -1)
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """What averages from any anchor are made of.
+
+    Parameters
+    ----------
+    money, units
+        Money and units traded before each row, and in all of them.
+    close
+        Closes of the rows that are asked for, and of one and two sessions before each.
+    """
+
+    money: Matrix
+    units: Matrix
+    close: tuple[Matrix, Matrix, Matrix]
+
+
+def _paid(block: Block) -> _Paid:
+    kept = block.once
+    if "paid" not in kept:
+        volume = np.where(np.isnan(block.volume), 0.0, block.volume)
+        money = _typical(block) * volume
+        np.copyto(money, 0.0, where=np.isnan(money))
+        now, before, earlier = (block.answer(shifted(block.close, back)) for back in range(3))
+        kept["paid"] = _Paid(_sums(money), _sums(volume), (now, before, earlier))
+    found: _Paid = kept["paid"]
+    return found
 
 
 def anchored(block: Block, rows: _Rows) -> Anchored:
@@ -169,40 +210,48 @@ def anchored(block: Block, rows: _Rows) -> Anchored:
     block
         Bars.
     rows
-        Row of the anchor as of each row, -1 for none.
+        Row of the anchor as of each row that is asked for, -1 for none; one column for all series
+        or one for each.
     """
-    volume = np.nan_to_num(block.volume)
-    typical = (block.high + block.low + block.close) / 3
-    money = _sums(np.nan_to_num(typical) * volume)
-    units = _sums(volume)
-    here = block.answer(np.arange(len(volume))[:, None])
-    rows = block.answer(rows)
-    counts = (rows >= 0) & (rows < here)
+    paid = _paid(block)
+    here = block.answer(np.arange(len(block.close)))
+    counts = (rows >= 0) & (rows < here[:, None])
     begin = np.where(counts, rows, 0)
+    money, units = (_at(sums, begin) for sums in (paid.money, paid.units))
 
-    def average(back: _Rows | int) -> Matrix:
+    def between(end_money: Matrix, end_units: Matrix, there: _Truth) -> Matrix:
+        traded = end_units - units
+        there = there & (traded > 0)
+        return np.where(there, (end_money - money) / np.where(there, traded, 1.0), np.nan)
+
+    def average(back: int) -> Matrix:
         """Average as of some sessions earlier, from the same anchor; NaN before it."""
-        end = np.maximum(np.broadcast_to(here - back, rows.shape) + 1, 0)
-        paid = np.take_along_axis(money, end, 0) - np.take_along_axis(money, begin, 0)
-        traded = np.take_along_axis(units, end, 0) - np.take_along_axis(units, begin, 0)
-        there = counts & (end > begin) & (traded > 0)
-        return np.where(there, paid / np.where(there, traded, 1.0), np.nan)
+        end = np.maximum(here - back + 1, 0)
+        return between(paid.money[end], paid.units[end], counts & (end[:, None] > begin))
 
-    now, age = average(0), np.where(counts, here - begin, 0)
-    span = np.minimum(age, SLOPE_SESSIONS)
-    slope = 100 * (now / average(span) - 1) / np.maximum(span, 1)
-    close = [block.answer(shifted(block.close, back)) for back in range(3)]
-    past = [(price, average(back)) for back, price in enumerate(close)]
-    above = [price > level for price, level in past]
-    reclaim = above[0] & (past[1][0] < past[1][1])
+    now, age = average(0), np.where(counts, here[:, None] - begin, 0)
+    first = between(_at(paid.money, begin + 1), _at(paid.units, begin + 1), counts)
+    start = np.where(age < SLOPE_SESSIONS, first, average(SLOPE_SESSIONS))
+    slope = 100 * (now / start - 1) / np.clip(age, 1, SLOPE_SESSIONS)
+    levels = now, average(1), average(2)
+    above = [price > level for price, level in zip(paid.close, levels, strict=True)]
+    reclaim = above[0] & (paid.close[1] < levels[1])
     return Anchored(
-        age=np.where(counts, age, np.nan),
+        age=np.broadcast_to(np.where(counts, age, np.nan), now.shape),
         average=now,
         slope=slope,
-        distance=100 * (close[0] / now - 1),
+        distance=100 * (paid.close[0] / now - 1),
         reclaim=reclaim,
         acceptance=above[0] & above[1] & above[2],
     )
+
+
+def _at(sums: Matrix, row: _Rows) -> Matrix:
+    """Rows of sums: one for all series, or one for each."""
+    width = sums.shape[1]
+    if row.shape[1] == 1:
+        return np.take(sums, row[:, 0], axis=0)
+    return np.take(sums, row * width + np.arange(width))
 
 
 def _sums(values: Matrix) -> Matrix:
@@ -240,30 +289,27 @@ def setup(block: Block) -> Setup:
     block
         Bars, with the session of each row.
     """
-    found = {name: anchored(block, rows) for name, rows in anchor_rows(block).items()}
-    scores = np.stack([found[name].score(PRIORITY[name]) for name in ANCHORS])
-    chosen = np.argmax(scores, axis=0)[None]
-    score = np.take_along_axis(scores, chosen, 0)[0]
+    found = [anchored(block, rows) for rows in anchor_rows(block).values()]
+    score = found[0].score(PRIORITY[ANCHORS[0]])
+    chosen = np.zeros_like(score)
+    parts = {name: part.copy() for name, part in vars(found[0]).items()}
+    for place, one in enumerate(found[1:], start=1):
+        own = one.score(PRIORITY[ANCHORS[place]])
+        better = own > score
+        np.copyto(score, own, where=better)
+        np.copyto(chosen, float(place), where=better)
+        for name, part in parts.items():
+            np.copyto(part, getattr(one, name), where=better)
     known = np.isfinite(score)
-
-    def of_best(part: str) -> Matrix:
-        parts = np.stack([getattr(found[name], part) for name in ANCHORS])
-        return np.asarray(np.take_along_axis(parts, chosen, 0)[0])
-
-    best = Anchored(
-        age=np.where(known, of_best("age"), np.nan),
-        average=np.where(known, of_best("average"), np.nan),
-        slope=np.where(known, of_best("slope"), np.nan),
-        distance=np.where(known, of_best("distance"), np.nan),
-        reclaim=of_best("reclaim").astype(bool),
-        acceptance=of_best("acceptance").astype(bool),
-    )
-    near = [np.abs(found[name].average / best.average - 1) <= 0.01 for name in ANCHORS]
+    for name in ("age", "average", "slope", "distance"):
+        np.copyto(parts[name], np.nan, where=~known)
+    best = Anchored(**parts)
+    near = sum(np.abs(one.average / best.average - 1) <= 0.01 for one in found)
     return Setup(
-        anchor=np.where(known, chosen[0], np.nan),
+        anchor=np.where(known, chosen, np.nan),
         score=np.where(known, score, np.nan),
         best=best,
-        confluence=np.where(known, np.sum(near, axis=0), np.nan),
+        confluence=np.where(known, near, np.nan),
     )
 
 

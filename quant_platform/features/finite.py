@@ -9,7 +9,9 @@
    chunk or in ten years.
 3. What ``features_state`` held at the same sessions is laid out beside the bars, for the columns
    that read it; where it is blocked they are null.
-4. A cell is kept where its vintage applies and the security has a bar at that session. It is null
+4. Series are taken some at a time, by as many threads as there are cores: no series depends on
+   another, and numpy computes outside the interpreter's lock.
+5. A cell is kept where its vintage applies and the security has a bar at that session. It is null
    before the column's warm-up, where more than ``max_missing_share`` of the sessions of the warm-up
    have no bar (rounded down), and where the value is no number.
 
@@ -18,29 +20,33 @@ Look-ahead cannot enter: row i of a block reads rows up to i.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any, TypeVar
 
+import dataframely as dy
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from quant_platform.features.family import Family
-from quant_platform.features.panel import Panel
-from quant_platform.features.rolling import Matrix, count, shifted
+from quant_platform.features.panel import Days, Panel, places_of, rows_of
+from quant_platform.features.rolling import Matrix, shifted
 from quant_platform.lakehouse.contracts.feature import null_before
 from quant_platform.lakehouse.vintages import splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.settings import TrendSettings
 
-Days = npt.NDArray[np.datetime64]
-
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 PRICES = ("open", "high", "low", "close")
+PUBLISHED = ("security_id", "session", "knowledge_session", "known_at")
+ABREAST = 128
+"""Series that are computed together: their matrices stay in the cache of a core."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,7 @@ def finite_features(
         One row per security with a bar known at the session's cutoff, by session and security.
     """
     loaded = wanted.loaded(finite_windows(family, settings)["bars"])
-    bars = frames["bars"].collect()
+    bars = frames["bars"].select(*PUBLISHED, *PRICES, "volume").collect()
     actions = frames.get("actions")
     splits = None if actions is None else splits_in_effect(actions.collect())
     panel = Panel.of(bars, wanted, loaded, [*PRICES, "volume"], splits)
@@ -176,12 +182,12 @@ def finite_features(
     ordinals = [wanted.calendar.ordinal(session) for session in loaded]
     before = [days[ordinal - 1] if ordinal else None for ordinal in ordinals]
     laid = _Laid(panel, others, np.array(before, dtype="datetime64[D]"), wanted.calendar.code)
-    blocks = [
-        _block(family, laid, rows, settings.max_missing_share)
-        for rows in _blocks(wanted, loaded, settings.block_sessions)
-    ]
-    frame = pl.concat(blocks) if blocks else family.contract.empty()
-    return frame.sort("session", "security_id")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = [
+            _block(family, laid, rows, settings.max_missing_share, pool)
+            for rows in _blocks(family, wanted, loaded, settings.block_sessions)
+        ]
+    return pl.concat(blocks) if blocks else family.contract.empty()
 
 
 @dataclass(frozen=True)
@@ -194,18 +200,29 @@ class _Laid:
     calendar: str
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a block: where it is given bars from, begins, is asked from, and ends."""
+
+    first: int
+    begin: int
+    start: int
+    stop: int
+
+
 def _blocks(
-    wanted: SessionRange, loaded: list[date], length: int
-) -> Iterator[tuple[int, int, int]]:
-    """Yield, per block, the rows where it begins, where its output begins, and where it ends."""
+    family: Family, wanted: SessionRange, loaded: list[date], length: int
+) -> Iterator[_Rows]:
+    """Yield the rows of each block."""
     calendar = wanted.calendar
     row_of = {session: row for row, session in enumerate(loaded)}
     starts = sorted({calendar.block_start(session, length) for session in wanted.sessions})
-    for number, begin in enumerate(starts):
-        output = max(begin, wanted.first)
+    for number, block in enumerate(starts):
+        output = max(block, wanted.first)
         stop = row_of[starts[number + 1]] if number + 1 < len(starts) else len(loaded)
         # Near the start of history the look-back is cut short, at the same session for any range.
-        yield row_of.get(begin, 0), row_of[output], stop
+        begin = row_of.get(block, 0)
+        yield _Rows(max(begin - family.longest + 1, 0), begin, row_of[output], stop)
 
 
 def beside(
@@ -220,41 +237,78 @@ def beside(
     stored
         Rows of the table; without them every matrix is NaN.
     panel
-        Sessions and series to lay them out by.
+        Sessions and securities to lay them out by.
+
+    Returns
+    -------
+    dict of matrices
+        Sessions down, the panel's securities across: what was known then is the same for each
+        vintage.
     """
-    laid = {name: np.full((len(panel.sessions), panel.series.height), np.nan) for name in columns}
-    if stored is None or not laid:
-        return laid
-    days = pl.DataFrame({"session": panel.sessions}, schema={"session": pl.Date})
-    owners = panel.series.select("security_id").with_row_index("column").lazy()
-    placed = (
-        stored.select("session", "security_id", *columns)
-        .join(days.with_row_index("row").lazy(), on="session")
-        .join(owners, on="security_id")
-        .collect()
-    )
-    at = (placed["row"].to_numpy(), placed["column"].to_numpy())
-    for name, matrix in laid.items():
-        matrix[at] = placed[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    shape = len(panel.sessions), len(panel.owners)
+    if stored is None or not columns:
+        return {name: np.full(shape, np.nan) for name in columns}
+    rows = stored.select("session", "security_id", *columns).collect()
+    row = rows_of(rows["session"], panel.days)
+    owner = places_of(rows["security_id"], panel.owners)
+    inside = (row >= 0) & (owner >= 0)
+    cells = row[inside], owner[inside]
+    laid = {}
+    for name in columns:
+        laid[name] = np.full(shape, np.nan)
+        laid[name][cells] = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[inside]
     return laid
 
 
-def _block(family: Family, laid: _Laid, rows: tuple[int, int, int], missing: float) -> pl.DataFrame:
-    """Features of one block; see `_blocks` for its rows."""
+def _block(
+    family: Family, laid: _Laid, rows: _Rows, missing: float, pool: Executor
+) -> pl.DataFrame:
+    """Features of one block."""
     panel = laid.panel
-    begin, start, stop = rows
-    first = max(begin - family.longest + 1, 0)
+    start, stop = rows.start, rows.stop
     keep = panel.visible(start, stop) & ~np.isnan(panel.columns["close"][start:stop])
     # Of the many vintages that a late session begins, a block needs its own.
     series = np.flatnonzero(keep.any(axis=0))
-    bars = {name: matrix[first:stop, series] for name, matrix in panel.columns.items()}
-    carried = {name: matrix[first:stop, series] for name, matrix in laid.beside.items()}
+    keep = keep[:, series]
+    columns = family.contract.columns
+    made = {name: np.empty(keep.shape, _dtype(columns[name])) for name in family.functions}
+
+    def fill(begin: int) -> None:
+        part = slice(begin, begin + ABREAST)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for name, values in _values(family, laid, rows, series[part], missing).items():
+                made[name][:, part] = values
+
+    def column(name: str) -> pl.Series:
+        return _column(made.pop(name)[keep], columns[name])
+
+    list(pool.map(fill, range(0, len(series), ABREAST)))
+    session, place = np.nonzero(keep)
+    names = list(family.functions)
+    return pl.DataFrame(
+        {
+            "session": pl.Series(panel.sessions[start:stop], dtype=pl.Date).gather(session),
+            "security_id": panel.series["security_id"].gather(series[place]),
+            **dict(zip(names, pool.map(column, names), strict=True)),
+        }
+    )
+
+
+def _values(
+    family: Family, laid: _Laid, rows: _Rows, series: npt.NDArray[np.intp], missing: float
+) -> dict[str, Matrix]:
+    """Features of some series in a block, by column; NaN where there is none."""
+    first, begin, start, stop = rows.first, rows.begin, rows.start, rows.stop
+    panel = laid.panel
+    bars = {name: np.take(bars[first:stop], series, axis=1) for name, bars in panel.columns.items()}
+    owner = panel.owner[series]
+    carried = {
+        name: np.take(matrix[first:stop], owner, axis=1) for name, matrix in laid.beside.items()
+    }
     for name in family.reads:
         # What a longer range has loaded for blocks before this one a single day has not.
         carried[name][: max(begin - family.state_sessions + 1 - first, 0)] = np.nan
     kept: dict[str, Matrix] = {}
-    session = np.array(panel.sessions[first:stop], dtype="datetime64[D]")
-    previous = laid.previous[first:stop]
     block = Block(
         open=bars["open"],
         high=bars["high"],
@@ -263,31 +317,56 @@ def _block(family: Family, laid: _Laid, rows: tuple[int, int, int], missing: flo
         volume=bars["volume"],
         state=carried,
         made=kept,
-        session=session,
-        previous=previous,
+        session=panel.days[first:stop],
+        previous=laid.previous[first:stop],
         asked=stop - start,
         calendar=laid.calendar,
     )
-    cells = np.nonzero(keep[:, series])
-    made = {
-        "session": pl.Series(panel.sessions[start:stop], dtype=pl.Date).gather(cells[0]),
-        "security_id": panel.series["security_id"].gather(series[cells[1]]),
-    }
-    taken = np.arange(first, stop)[start - first :, None]
+    # Columns of one window share a block, and what they find in it once.
+    windows = {family.window(name) for name in family.functions}
+    given = {window: block.last(stop - begin + window - 1) for window in windows}
+    seen = np.cumsum(~np.isnan(block.close), axis=0)
+    known: dict[int, npt.NDArray[np.bool_]] = {}
     for name, function in family.functions.items():
-        column = family.contract.columns[name]
-        warm_up = family.warm_up(name)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            values = function(block.last(stop - begin + family.window(name) - 1))[start - stop :]
-        if null_before(column) is not None:
-            bars_there = count(block.close, warm_up)[start - first :]
-            enough = bars_there >= max(warm_up - int(missing * warm_up), 1)
-            known = enough & (taken - first >= warm_up - 1) & np.isfinite(values)
-            values = np.where(known, values, np.nan)
+        values = block.answer(function(given[family.window(name)]))
+        if null_before(family.contract.columns[name]) is not None:
+            warm_up = family.warm_up(name)
+            if warm_up not in known:
+                known[warm_up] = _enough(seen, stop - start, warm_up, missing)
+            values = np.where(known[warm_up] & np.isfinite(values), values, np.nan)
         kept[name] = values
-        cast = pl.Series(values[cells]).fill_nan(None)
-        if isinstance(column.dtype, pl.Enum):
-            # Names come as their places.
-            cast = column.dtype.categories.gather(cast.cast(pl.UInt32))
-        made[name] = cast.cast(column.dtype)
-    return pl.DataFrame(made)
+    return kept
+
+
+def _enough(
+    seen: npt.NDArray[np.int64], asked: int, warm_up: int, missing: float
+) -> npt.NDArray[np.bool_]:
+    """Where the sessions of a warm-up are there, and as many bars of them as are needed.
+
+    Parameters
+    ----------
+    seen
+        Bars from the first row to each.
+    asked
+        How many of the last rows are asked for.
+    warm_up, missing
+        Sessions, and the share of them that may have no bar.
+    """
+    row = np.arange(len(seen) - asked, len(seen))
+    before = np.where((row >= warm_up)[:, None], seen[np.maximum(row - warm_up, 0)], 0)
+    enough = seen[row] - before >= max(warm_up - int(missing * warm_up), 1)
+    return np.asarray(enough & (row >= warm_up - 1)[:, None])
+
+
+def _dtype(column: dy.Column) -> type[np.floating[Any]]:
+    """How the values of a column are kept until they are cells."""
+    return np.float32 if column.dtype == pl.Float32 else np.float64
+
+
+def _column(cells: npt.NDArray[np.floating[Any]], column: dy.Column) -> pl.Series:
+    """Values of a block as a column of the table."""
+    values = pl.Series(cells).fill_nan(None)
+    # Names come as their places.
+    if isinstance(column.dtype, pl.Enum):
+        return values.cast(pl.UInt8).cat.to(column.dtype)
+    return values.cast(column.dtype)

@@ -3,8 +3,9 @@
     r[t] = mu + e[t],   e[t] ~ N(0, h[t]),   h[t] = omega + alpha·e[t-1]² + beta·h[t-1]
 
 Bollerslev (1986). By hand and not by ``arch``, for speed: a fit of 756 returns takes ``arch`` some
-tens of milliseconds, nearly all of it Python; here a step of the recursion is one numpy call for all
-series, a lane each. Tests hold estimates and likelihood to those of ``arch`` and of the literature.
+tens of milliseconds, nearly all of it Python; here a step of the recursion is one numpy call for
+all series, a lane each. Tests hold estimates and likelihood to those of ``arch`` and of the
+literature.
 
 1. A series is standardised, so that one set of starts and bounds fits all.
 2. The likelihood of a series without much clustering has several tops, so each series climbs from

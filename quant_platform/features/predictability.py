@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import permutations
 from math import factorial
 
 import numpy as np
@@ -43,19 +42,19 @@ def permutation_entropy(series: Matrix, order: int = 5, delay: int = 1) -> Vecto
     Bandt and Pompe (2002). Equal values are in the order of time.
     """
     size = len(series) - (order - 1) * delay
-    parts = np.stack([series[lag * delay : lag * delay + size] for lag in range(order)])
-    ranks = np.argsort(parts, axis=0, kind="stable")
-    weights = order ** np.arange(order)[:, None, None]
-    codes = np.sum(ranks * weights, axis=0)
-    every = np.array(list(permutations(range(order))))
-    known = np.sort(every @ order ** np.arange(order))
-    patterns, width = len(known), series.shape[1]
-    places = np.searchsorted(known, codes) + patterns * np.arange(width)
+    parts = [series[lag * delay : lag * delay + size] for lag in range(order)]
+    codes = np.zeros(parts[0].shape, dtype=np.int64)
+    for lag in range(order - 1):
+        # How many later values are lower: with those of the other lags, one code for each order.
+        lower = sum((later < parts[lag]).astype(np.int8) for later in parts[lag + 1 :])
+        codes = codes * (order - lag) + lower
+    patterns, width = factorial(order), series.shape[1]
+    places = codes + patterns * np.arange(width)
     counts = np.bincount(places.ravel(), minlength=patterns * width).reshape(width, patterns)
-    share = counts / size
-    logs = np.log2(np.where(share > 0, share, 1.0))
-    entropy = -np.sum(share * logs, axis=1)
-    return np.asarray(np.maximum(entropy, 0.0) / np.log2(factorial(order)))
+    share = np.arange(size + 1) / size
+    surprise = share * np.log2(np.where(share > 0, share, 1.0))
+    entropy = -np.sum(surprise[counts], axis=1)
+    return np.asarray(np.maximum(entropy, 0.0) / np.log2(patterns))
 
 
 def rescaled_slope(series: Matrix) -> Vector:
@@ -65,19 +64,25 @@ def rescaled_slope(series: Matrix) -> Vector:
     """
     length = len(series)
     pieces = np.unique(np.geomspace(SHORTEST_PIECE, length // 2, 10).astype(int))
+    path = np.concatenate([np.zeros_like(series[:1]), np.cumsum(series, axis=0)])
     ranges = []
     for piece in pieces:
         count = length // piece
-        parts = series[length - count * piece :].reshape(count, piece, -1)
-        apart = parts - parts.mean(axis=1, keepdims=True)
-        path = np.cumsum(apart, axis=1)
-        reach = np.maximum(path.max(axis=1), 0.0) - np.minimum(path.min(axis=1), 0.0)
-        spread = np.sqrt(np.mean(apart**2, axis=1))
+        start = length - count * piece
+        parts = series[start:].reshape(count, piece, -1)
+        mean = parts.mean(axis=1, keepdims=True)
+        # The path of a piece's distances from its mean, from what it has summed up at its end.
+        way = path[start + 1 :].reshape(count, piece, -1) - path[start:-1:piece][:, None]
+        way -= mean * np.arange(1, piece + 1)[:, None]
+        reach = np.maximum(way.max(axis=1), 0.0) - np.minimum(way.min(axis=1), 0.0)
+        apart = np.subtract(parts, mean, out=way)
+        spread = np.sqrt(np.mean(np.multiply(apart, apart, out=way), axis=1))
         with np.errstate(invalid="ignore", divide="ignore"):
             ranges.append(np.log(np.mean(reach / spread, axis=0)))
     across = np.log(pieces.astype(float))
     across -= across.mean()
-    return np.asarray(across @ np.array(ranges) / np.sum(across**2))
+    weighed = sum(weight * level for weight, level in zip(across, ranges, strict=True))
+    return np.asarray(weighed / np.sum(across**2))
 
 
 def efficiency(series: Matrix) -> Vector:
@@ -136,15 +141,22 @@ def dickey_fuller(series: Matrix) -> Vector:
     (1984). Its p-value is its place among random walks of the same length.
     """
     path = np.cumsum(series, axis=0)
-    change, level, before = series[2:], path[1:-1], series[1:-1]
-    terms = np.stack([np.ones_like(level), level, before])
-    moments = np.einsum("itn,jtn->nij", terms, terms)
-    target = np.einsum("itn,tn->ni", terms, change)
-    inverse = np.linalg.inv(moments)
-    slopes = np.einsum("nij,nj->ni", inverse, target)
-    residual = change - np.einsum("ni,itn->tn", slopes, terms)
-    variance = np.sum(residual**2, axis=0) / (len(change) - 3)
-    return np.asarray(slopes[:, 1] / np.sqrt(variance * inverse[:, 1, 1]))
+    change, level, before = (
+        part - part.mean(axis=0) for part in (series[2:], path[1:-1], series[1:-1])
+    )
+    # Two slopes by Cramer's rule; the constant is in the means.
+    squares, joint, others = (
+        np.sum(one * other, axis=0)
+        for one, other in ((level, level), (level, before), (before, before))
+    )
+    pull, push = np.sum(level * change, axis=0), np.sum(before * change, axis=0)
+    determinant = squares * others - joint * joint
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = (pull * others - push * joint) / determinant
+        drag = (push * squares - pull * joint) / determinant
+        residual = change - slope * level - drag * before
+        variance = np.sum(residual * residual, axis=0) / (len(change) - 3)
+        return np.asarray(slope / np.sqrt(variance * others / determinant))
 
 
 def variance_ratio(series: Matrix) -> Vector:

@@ -4,6 +4,9 @@ Each takes what is there of a window, and says NaN only where nothing is; how mu
 the family's rule (`quant_platform.features.finite`). A sum runs from the matrix's first row, so its
 bytes depend on that row: callers begin at calendar-fixed places. Counts, extremes, medians and
 shifts are exact from anywhere.
+
+Most matrices are whole, and of those nothing needs to be counted. That way gives the same bytes as
+the other: what one series lacks changes nothing of its neighbours.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+from numpy.lib.stride_tricks import sliding_window_view
 
 Matrix = npt.NDArray[np.float64]
 _Number = TypeVar("_Number", np.float64, np.int64)
@@ -23,7 +26,8 @@ def shifted(matrix: Matrix, rows: int) -> Matrix:
     """Values ``rows`` sessions earlier; NaN where the matrix does not reach."""
     if rows == 0:
         return matrix
-    earlier = np.full_like(matrix, np.nan)
+    earlier = np.empty_like(matrix)
+    earlier[:rows] = np.nan
     earlier[rows:] = matrix[:-rows]
     return earlier
 
@@ -38,18 +42,34 @@ def window_sum(matrix: npt.NDArray[_Number], length: int) -> npt.NDArray[_Number
 
 def count(matrix: Matrix, length: int) -> npt.NDArray[np.int64]:
     """Values among the last ``length`` rows."""
-    return np.asarray(window_sum((~np.isnan(matrix)).astype(np.int64), length), dtype=np.int64)
+    there = ~np.isnan(matrix)
+    if there.all():
+        rows = np.minimum(np.arange(1, len(matrix) + 1), length)[:, None]
+        return np.broadcast_to(rows, matrix.shape)
+    return np.asarray(window_sum(there.astype(np.int64), length), dtype=np.int64)
 
 
 def total(matrix: Matrix, length: int) -> Matrix:
     """Sum of the values in the last ``length`` rows; 0 where there is none."""
-    return np.asarray(window_sum(np.where(np.isnan(matrix), 0.0, matrix), length))
+    lacking = np.isnan(matrix)
+    return window_sum(np.where(lacking, 0.0, matrix) if lacking.any() else matrix, length)
 
 
 def mean(matrix: Matrix, length: int) -> Matrix:
     """Mean of the values in the last ``length`` rows."""
-    there = count(matrix, length)
-    return np.where(there > 0, total(matrix, length) / np.maximum(there, 1), np.nan)
+    sums, there = total(matrix, length), count(matrix, length)
+    sums /= np.maximum(there, 1)
+    np.copyto(sums, np.nan, where=there == 0)
+    return sums
+
+
+def mean_of_every(matrix: Matrix, step: int, times: int) -> Matrix:
+    """Mean of the last row and of those every ``step`` before it, ``times`` in all."""
+    height, width = matrix.shape
+    # Rows of a step side by side: what is a step apart is one row apart.
+    below = np.zeros((-height % step, width))
+    folded = np.concatenate([matrix, below]).reshape(-1, step * width)
+    return mean(folded, times).reshape(-1, width)[:height]
 
 
 def deviation(matrix: Matrix, length: int) -> Matrix:
@@ -74,46 +94,80 @@ def scatter(matrix: Matrix, center: Matrix, length: int, power: int = 1) -> Matr
     power
         1 for absolute distances, 2 for squares.
     """
-    apart = np.zeros_like(matrix)
+    above = np.full((length - 1, matrix.shape[1]), np.nan)
+    padded = np.concatenate([above, matrix])
+    apart, part = np.zeros_like(matrix), np.empty_like(matrix)
+    whole = not np.isnan(matrix).any()
     for back in range(length):
-        apart += np.nan_to_num(np.abs(shifted(matrix, back) - center) ** power)
-    return apart / np.maximum(count(matrix, length), 1)
+        begin = length - 1 - back
+        np.subtract(padded[begin : begin + len(matrix)], center, out=part)
+        if power == 1:
+            np.abs(part, out=part)
+        else:
+            np.multiply(part, part, out=part)
+        lacks = part[: back if whole else len(part)]
+        np.copyto(lacks, 0.0, where=np.isnan(lacks))
+        apart += part
+    apart /= np.maximum(count(matrix, length), 1)
+    return apart
 
 
 def highest(matrix: Matrix, length: int) -> Matrix:
     """Highest value in the last ``length`` rows, by doubling: exact in any order."""
-    found = np.where(np.isnan(matrix), -np.inf, matrix)
-    span = 1
-    while span < length:
-        step = min(span, length - span)
-        earlier = np.full_like(found, -np.inf)
-        earlier[step:] = found[:-step] if step < len(found) else found[:0]
-        found = np.maximum(found, earlier)
-        span += step
-    return np.where(np.isneginf(found), np.nan, found)
+    return _furthest(matrix, length, np.fmax)
 
 
 def lowest(matrix: Matrix, length: int) -> Matrix:
     """Lowest value in the last ``length`` rows."""
-    return -highest(-matrix, length)
+    return _furthest(matrix, length, np.fmin)
+
+
+def _furthest(matrix: Matrix, length: int, further: np.ufunc) -> Matrix:
+    found, span = matrix, 1
+    while span < length:
+        step = min(span, length - span)
+        longer = np.empty_like(found)
+        longer[:step] = found[:step]
+        further(found[step:], found[:-step], out=longer[step:])
+        found = longer
+        span += step
+    return found
 
 
 def weighted(matrix: Matrix, weights: Sequence[float]) -> Matrix:
     """Weighted mean of the last rows, the newest first; what is lacking has no weight."""
-    sums, used = np.zeros_like(matrix), np.zeros_like(matrix)
+    lacking = np.isnan(matrix)
+    whole = not lacking.any()
+    values = matrix if whole else np.where(lacking, 0.0, matrix)
+    there = np.ones((len(matrix), 1)) if whole else (~lacking).astype(np.float64)
+    sums, used = np.zeros_like(matrix), np.zeros_like(there)
     for rows, weight in enumerate(weights):
-        if not weight:
-            continue
-        earlier = shifted(matrix, rows)
-        there = ~np.isnan(earlier)
-        sums += np.where(there, weight * earlier, 0.0)
-        used += np.where(there, weight, 0.0)
+        upto = max(len(matrix) - rows, 0)
+        sums[rows:] += weight * values[:upto]
+        used[rows:] += weight * there[:upto]
     return np.where(used > 0, sums / np.where(used > 0, used, 1.0), np.nan)
 
 
 def median(matrix: Matrix, length: int) -> Matrix:
     """Median of the values in the last ``length`` rows."""
-    names = [str(number) for number in range(matrix.shape[1])]
-    frame = pl.DataFrame(matrix, schema=names, orient="row") if names else pl.DataFrame()
-    rolling = pl.all().fill_nan(None).rolling_median(length, min_samples=1)
-    return frame.select(rolling).fill_null(np.nan).to_numpy() if names else matrix
+    above = np.full((length - 1, matrix.shape[1]), np.nan)
+    series = np.ascontiguousarray(np.concatenate([above, matrix]).T)
+    windows = sliding_window_view(series, length, axis=1)
+    found = np.empty_like(series[:, length - 1 :])
+    for row in range(len(matrix)):
+        found[:, row] = _middle(windows[:, row])
+    return np.ascontiguousarray(found.T)
+
+
+def _middle(windows: Matrix) -> Matrix:
+    """Median of the values in each row; NaN of none."""
+    length = windows.shape[1]
+    there = length - np.count_nonzero(np.isnan(windows), axis=1)
+    low, high = (length - 1) // 2, length // 2
+    if np.all(there == length):
+        parted = np.partition(windows, (low, high), axis=1)
+        return np.asarray((parted[:, low] + parted[:, high]) / 2)
+    # What is lacking is sorted behind everything.
+    ordered, rows = np.sort(windows, axis=1), np.arange(len(windows))
+    middle = ordered[rows, np.maximum(there - 1, 0) // 2] + ordered[rows, there // 2 % length]
+    return np.where(there > 0, middle / 2, np.nan)

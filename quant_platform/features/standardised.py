@@ -12,22 +12,25 @@ Every session is computed from its own window alone, so that a range equals its 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_platform.features.finite import beside
+from quant_platform.features.finite import ABREAST, PUBLISHED, beside
 from quant_platform.features.noise import hurst, stored_noise
 from quant_platform.features.panel import Matrix, Panel
-from quant_platform.features.predictability import LONGEST, statistics_of
+from quant_platform.features.predictability import LONGEST, Vector, statistics_of
 from quant_platform.lakehouse.contracts.features_predictability import FEATURES_PREDICTABILITY
 from quant_platform.lakehouse.vintages import splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.settings import TrendSettings
 
+_FEATURES = tuple(n for n in FEATURES_PREDICTABILITY.columns if n not in ("session", "security_id"))
 _SLOPE = "rescaled_slope"
 """Statistic that is stored as the Hurst exponent."""
 
@@ -78,21 +81,26 @@ def predictability_features(
         return FEATURES_PREDICTABILITY.empty()
     loaded = wanted.loaded(predictability_windows(settings)["bars"])
     splits = splits_in_effect(frames["actions"].collect())
-    panel = Panel.of(frames["bars"].collect(), wanted, loaded, ["close"], splits)
+    bars = frames["bars"].select(*PUBLISHED, "close").collect()
+    panel = Panel.of(bars, wanted, loaded, ["close"], splits)
     volatility = beside(("ewma_volatility",), frames["state"], panel)["ewma_volatility"]
     row_of = {session: row for row, session in enumerate(loaded)}
     parts = []
-    for session in deciding:
-        row = row_of[session]
-        window = slice(max(row - _sessions(settings), 0), row + 1)
-        seen = panel.visible(row, row + 1)[0] & ~np.isnan(panel.columns["close"][row])
-        series = np.flatnonzero(seen)
-        closes, spread = panel.columns["close"][window, series], volatility[window, series]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            returns = np.log(closes[1:] / closes[:-1]) / spread[:-1]
-        names = panel.series["security_id"].gather(series)
-        parts.append(_rows(session, names, np.where(np.isfinite(returns), returns, np.nan)))
-    return pl.concat(parts).sort("session", "security_id")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for session in deciding:
+            row = row_of[session]
+            window = slice(max(row - _sessions(settings), 0), row + 1)
+            seen = panel.visible(row, row + 1)[0] & ~np.isnan(panel.columns["close"][row])
+            series = np.flatnonzero(seen)
+            closes = np.take(panel.columns["close"][window], series, axis=1)
+            spread = np.take(volatility[window], panel.owner[series], axis=1)
+            found = pool.map(
+                _statistics,
+                (closes[:, at : at + ABREAST] for at in range(0, len(series), ABREAST)),
+                (spread[:, at : at + ABREAST] for at in range(0, len(series), ABREAST)),
+            )
+            parts.append(_rows(session, panel.series["security_id"].gather(series), list(found)))
+    return pl.concat(parts)
 
 
 def complete(returns: Matrix, length: int) -> tuple[Matrix, npt.NDArray[np.intp]]:
@@ -113,25 +121,39 @@ def complete(returns: Matrix, length: int) -> tuple[Matrix, npt.NDArray[np.intp]
     """
     there = ~np.isnan(returns)
     columns = np.flatnonzero(there.sum(axis=0) >= length)
-    order = np.argsort(there[:, columns], axis=0, kind="stable")
-    return np.take_along_axis(returns[:, columns], order, axis=0)[-length:], columns
+    values = np.take(returns[-length:], columns, axis=1)
+    torn = np.flatnonzero(np.isnan(values).any(axis=0))
+    if len(torn):
+        order = np.argsort(there[:, columns[torn]], axis=0, kind="stable")
+        values[:, torn] = np.take_along_axis(returns[:, columns[torn]], order, axis=0)[-length:]
+    return values, columns
 
 
-def _rows(session: date, names: pl.Series, returns: Matrix) -> pl.DataFrame:
-    """Rows of one session."""
-    series, columns = complete(returns, LONGEST)
-    noise = stored_noise()
+def _statistics(closes: Matrix, volatility: Matrix) -> dict[str, Vector]:
+    """Statistics and places of some series, by column of the table; NaN where there is none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = statistics_of(series)
-    places = {name: noise[name].place(values) for name, values in found.items()}
-    found["hurst"] = hurst(found.pop(_SLOPE), noise[_SLOPE])
-    places["hurst"] = places.pop(_SLOPE)
-    made = found | {f"{name}_place": values for name, values in places.items()}
+        returns = np.log(closes[1:] / closes[:-1]) / volatility[:-1]
+        series, columns = complete(np.where(np.isfinite(returns), returns, np.nan), LONGEST)
+        made = {name: np.full(closes.shape[1], np.nan) for name in _FEATURES}
+        if not len(columns):
+            return made
+        # numpy adds up a single column in another order than one of several.
+        found = statistics_of(np.concatenate([series, series[:, -1:]], axis=1))
+    noise = stored_noise()
+    for statistic, values in found.items():
+        name = "hurst" if statistic == _SLOPE else statistic
+        value = hurst(values, noise[_SLOPE]) if statistic == _SLOPE else values
+        for feature, told in ((name, value), (f"{name}_place", noise[statistic].place(values))):
+            if feature in made:
+                made[feature][columns] = np.where(np.isfinite(told), told, np.nan)[:-1]
+    return made
+
+
+def _rows(session: date, names: pl.Series, parts: list[dict[str, Vector]]) -> pl.DataFrame:
+    """Rows of one session."""
     rows = {"session": pl.repeat(session, len(names), dtype=pl.Date, eager=True)}
     rows["security_id"] = names
-    for name, column in FEATURES_PREDICTABILITY.columns.items():
-        if name in made:
-            spread = np.full(len(names), np.nan)
-            spread[columns] = np.where(np.isfinite(made[name]), made[name], np.nan)
-            rows[name] = pl.Series(spread).fill_nan(None).cast(column.dtype)
-    return pl.DataFrame({name: rows[name] for name in FEATURES_PREDICTABILITY.columns})
+    for name in _FEATURES:
+        values = pl.Series(np.concatenate([part[name] for part in parts] or [np.zeros(0)]))
+        rows[name] = values.fill_nan(None).cast(FEATURES_PREDICTABILITY.columns[name].dtype)
+    return pl.DataFrame(rows)

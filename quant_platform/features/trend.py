@@ -23,6 +23,7 @@ from quant_platform.features.rolling import (
     highest,
     lowest,
     mean,
+    mean_of_every,
     median,
     scatter,
     shifted,
@@ -82,10 +83,7 @@ def sma_slope(block: Block, length: int) -> Matrix:
 @TREND.column
 def weekly_trend(block: Block) -> Matrix:
     """Order of the close and the means of 10 and 40 weekly closes."""
-    quarter, year = (
-        weighted(block.close, [float(back % WEEK == 0) for back in range(weeks * WEEK)])
-        for weeks in (10, 40)
-    )
+    quarter, year = (mean_of_every(block.close, WEEK, weeks) for weeks in (10, 40))
     rising = (block.close > quarter) & (quarter > year)
     falling = (block.close < quarter) & (quarter < year)
     return rising.astype(np.float64) - falling
@@ -202,8 +200,12 @@ def bulls_bears(block: Block) -> Matrix:
 
 def _bands(block: Block, length: int) -> tuple[Matrix, Matrix]:
     """Middle of Bollinger's bands, and two population deviations."""
-    middle = mean(block.close, length)
-    return middle, 2 * np.sqrt(scatter(block.close, middle, length, power=2))
+    found: tuple[Matrix, Matrix] | None = block.once.get(f"bands_{length}")
+    if found is None:
+        middle = mean(block.close, length)
+        found = middle, 2 * np.sqrt(scatter(block.close, middle, length, power=2))
+        block.once[f"bands_{length}"] = found
+    return found
 
 
 @TREND.column

@@ -186,7 +186,10 @@ class Lake:
         for content, entry in history.items():
             if content != current.content_hash:
                 shelf = layout.superseded_folder(session, entry.schema_version)
-                if (shelf / f"{content}.parquet").exists():
+                if not entry.filed:
+                    # Without rows there was no file that could have been put aside.
+                    found.append(Version(entry, None, current=False))
+                elif (shelf / f"{content}.parquet").exists():
                     found.append(Version(entry, shelf / f"{content}.parquet", current=False))
         place = self.store(table).file_of(current) if current.filed else None
         return [*found, Version(current, place, current=True)]

@@ -20,7 +20,7 @@ from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.lakehouse.contracts import Contract
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.hygiene import Ingested, ingest
+from quant_platform.market.hygiene import Doubt, Ingested, ingest
 
 
 def asked_sessions(wanted: SessionRange) -> list[date]:
@@ -38,6 +38,7 @@ def taken(
     *,
     source: str,
     first_holds_earlier: bool = False,
+    doubt: Doubt | None = None,
 ) -> Ingested:
     """Check a delivery against its promise and sort its rows out.
 
@@ -53,6 +54,8 @@ def taken(
         Name of the source, for messages.
     first_holds_earlier
         Whether what was known before the first session of history belongs to that session.
+    doubt
+        What a row may break beside others; see `quant_platform.market.hygiene`.
 
     Raises
     ------
@@ -83,7 +86,9 @@ def taken(
             mend="correct the source: known_at decides the partition",
         )
     begin = _first_of_history(wanted) if first_holds_earlier else None
-    ingested = ingest(delivered.select(*promised), contract, wanted.calendar, not_before=begin)
+    ingested = ingest(
+        delivered.select(*promised), contract, wanted.calendar, not_before=begin, doubt=doubt
+    )
     for frame in (ingested.rows, ingested.rejected):
         early_or_late = frame.filter(
             ~pl.col("knowledge_session").is_between(wanted.first, wanted.last)

@@ -9,10 +9,13 @@
 4. The contract of the table judges the rest: positive prices, low <= open, close <= high, and keys
    that occur once. Two different rows under one key are both rejected: there is no telling which
    one is right.
+5. What only a look at other rows can tell is asked last, of the rows that are left: a *doubt* names
+   the rule that a row breaks beside its neighbours (`quant_platform.market.doubts`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,6 +23,9 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.contracts import Contract
+
+Doubt = Callable[[pl.DataFrame], pl.Series]
+"""Rows that keep the contract → the rule that each breaks beside others, null where none."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ def ingest(
     calendar: SessionCalendar,
     *,
     not_before: date | None = None,
+    doubt: Doubt | None = None,
 ) -> Ingested:
     """Sort out the rows that a source delivered.
 
@@ -58,6 +65,8 @@ def ingest(
     not_before
         First session of history, where it holds what was known before it; None where such a row
         keeps the session in which it was known.
+    doubt
+        What else a row may break; nothing by default.
     """
     raw = [name for name in contract.columns if name != "knowledge_session"]
     known = calendar.knowledge_sessions(delivered["known_at"])
@@ -72,11 +81,17 @@ def ingest(
     repeated = inside.filter(~pl.struct(pl.all()).is_first_distinct())
     distinct = inside.unique(keep="first", maintain_order=True) if repeated.height else inside
     kept, broken = contract.quarantine(distinct)
+    doubtful = broken.head(0)
+    if doubt is not None and kept.height:
+        doubted = kept.with_columns(doubt(kept).alias("rule"))
+        doubtful = doubted.filter(pl.col("rule").is_not_null())
+        kept = kept.filter(doubted["rule"].is_null())
     rejected = pl.concat(
         [
             strays.with_columns(rule=pl.lit("session_in_calendar")),
             repeated.with_columns(rule=pl.lit("repeated_row")),
             broken,
+            doubtful,
         ]
     )
     filed = rejected.select("knowledge_session", "rule", raw=_as_json(rejected, raw)).sort(

@@ -1,16 +1,23 @@
-"""Listings and corporate actions: what a source published in a range of knowledge sessions.
+"""Reference data: what a source published of listings, actions, earnings, members, funds.
 
-Both are told once, possibly years before: the first session of history holds all that was known
+Each is told once, possibly years before: the first session of history holds all that was known
 before it, too.
 """
 
 from __future__ import annotations
 
+import polars as pl
+
 from quant_platform.lakehouse.contracts.actions import ACTIONS
+from quant_platform.lakehouse.contracts.earnings import EARNINGS
+from quant_platform.lakehouse.contracts.fund_facts import FUND_FACTS
+from quant_platform.lakehouse.contracts.membership import MEMBERSHIP
 from quant_platform.lakehouse.contracts.securities import SECURITIES
-from quant_platform.lakehouse.windows import SessionRange
+from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.delivery import asked_sessions, taken
+from quant_platform.market.doubts import MEMORY_SESSIONS, doubts_of_actions
 from quant_platform.market.hygiene import Ingested
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.protocol import Source
 
 
@@ -41,13 +48,81 @@ def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> I
     return taken(delivered, SECURITIES, wanted, source=source.name, first_holds_earlier=True)
 
 
-def published_actions(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
-    """Take the splits and delistings that became known; as ``published_securities``.
+def actions_windows() -> dict[str, Window]:
+    """Bars that an action is held against: those of its ex session and of the ones before.
+
+    A session of bars that is blocked or lacking tells nothing of an action, which is then taken at
+    its word; the bars' coming makes the session stale, and the action is held against them then.
+    """
+    return {"bars": Window("bars", MEMORY_SESSIONS, required=False)}
+
+
+def published_actions(
+    source: Source,
+    sleeve: str,
+    wanted: SessionRange,
+    bars: pl.LazyFrame | None = None,
+    settings: HygieneSettings | None = None,
+) -> Ingested:
+    """Take the corporate actions that became known; as ``published_securities``.
+
+    Parameters
+    ----------
+    source, sleeve, wanted
+        As for ``published_securities``.
+    bars
+        Published bars of the range and of the sessions before it; without them no action is held
+        against a price.
+    settings
+        Names the actions that somebody confirmed; nobody by default.
 
     Returns
     -------
     Ingested
-        Rows for ``<sleeve>/actions`` and the rejected ones.
+        Rows for ``<sleeve>/actions`` and the rejected ones. An action that the price contradicts is
+        rejected (``contradicts_price``) until somebody confirms it.
     """
     delivered = source.actions(wanted.calendar, sleeve, asked_sessions(wanted))
-    return taken(delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True)
+    doubt = None
+    if bars is not None:
+        confirmed = (settings or HygieneSettings()).confirmed_actions
+        doubt = doubts_of_actions(bars.collect(), wanted.calendar, confirmed)
+    return taken(
+        delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True, doubt=doubt
+    )
+
+
+def published_earnings(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the announcements that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/earnings`` and the rejected ones.
+    """
+    delivered = source.earnings(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, EARNINGS, wanted, source=source.name, first_holds_earlier=True)
+
+
+def published_membership(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the index memberships that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/membership`` and the rejected ones.
+    """
+    delivered = source.membership(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, MEMBERSHIP, wanted, source=source.name, first_holds_earlier=True)
+
+
+def published_fund_facts(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
+    """Take the facts of funds that became known; as ``published_securities``.
+
+    Returns
+    -------
+    Ingested
+        Rows for ``<sleeve>/fund_facts`` and the rejected ones.
+    """
+    delivered = source.fund_facts(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(delivered, FUND_FACTS, wanted, source=source.name, first_holds_earlier=True)

@@ -12,16 +12,19 @@ The *mark* of session D is the last close known at its cutoff, in units of D. Wi
    D, times the ``split`` that takes effect on D. So the product of ``1 + total`` over any sessions
    is the ratio of the marks times the splits between them, whatever came late or was corrected:
    late news moves the mark of the session in which it is known.
-4. The execution price is read from the bar of session D alone, if that was known at D's cutoff.
-5. A delisting takes effect like a split. The mark is then what it pays, the row says ``delisted``
-   and is the security's last; bars that still come are not looked at. (Listed again it is another
-   security.)
-6. A security without a bar for more than S sessions, and without a delisting known, does not
+4. A dividend, a special one, and the worth of what is spun off are cash per unit held before the ex
+   session. It is paid like a split takes effect, to whoever held at the cutoff before, in the units
+   of then; a later version pays the difference. ``total`` is ``(P s + d) / P_-1 - 1``: the cash is
+   not put back into the security, so that the price return and the cash add up.
+5. The execution price is read from the bar of session D alone, if that was known at D's cutoff.
+6. A delisting or a merger takes effect like a split. The mark is then what it pays, or the last
+   close where no terms were told: ``settlement`` says which. The row says ``delisted`` and is the
+   security's last; bars that still come are not looked at. (Listed again it is another security. A
+   rename is nothing: the id goes on.)
+7. A security without a bar for more than S sessions, and without a delisting known, does not
    vanish either: its last row says ``delisted`` with the last close as its mark, so that holders
-   are paid that close. ``mark_session`` tells the two apart: it is the row's session where a
-   delisting paid, an earlier one where the last close was all that was left. S should therefore be
-   longer than any suspension worth waiting for (the shipped 63 sessions are a quarter). A bar that
-   comes after that begins the security anew.
+   are paid that close. S should therefore be longer than any suspension worth waiting for (the
+   shipped 63 sessions are a quarter). A bar that comes after that begins the security anew.
 
 A security's first mark has no mark before it and makes no row. Nothing is carried from session to
 session but what the window of D itself holds, so a range gives the bytes of its single days.
@@ -150,8 +153,9 @@ class _Walk:
         self.split_ex = splits["ordinal"].to_numpy()
         self.split_from = splits["from"].to_numpy()
         self.split_step = splits["step"].to_numpy()
+        self._set_cash(published, codes, ordinals)
         ends = (
-            published.filter(pl.col("kind") == "delisting")
+            published.filter(pl.col("kind").cast(pl.String).is_in(["delisting", "merger"]))
             .with_columns(effective=pl.max_horizontal("session", "knowledge_session"))
             .join(codes, on="security_id")
             .join(effective, on="effective")
@@ -163,7 +167,38 @@ class _Walk:
         self.end: Integers = np.full(codes.height, np.iinfo(np.int64).max)
         self.payout: Floats = np.full(codes.height, np.nan)
         self.end[ends["security"].to_numpy()] = ends["from"].to_numpy()
-        self.payout[ends["security"].to_numpy()] = ends["value"].to_numpy()
+        # No terms: NaN, and the last close stands.
+        self.payout[ends["security"].to_numpy()] = ends["value"].fill_null(np.nan).to_numpy()
+
+    def _set_cash(
+        self, published: pl.DataFrame, codes: pl.DataFrame, ordinals: pl.DataFrame
+    ) -> None:
+        """Lay out what is paid in cash by security and the session in which it is paid."""
+        paid = (
+            published.filter(pl.col("kind").cast(pl.String).is_in(CASH_KINDS))
+            .with_columns(
+                pl.col("kind").cast(pl.String),
+                effective=pl.max_horizontal("session", "knowledge_session"),
+            )
+            .join(codes, on="security_id")
+            .join(ordinals, on="session")
+            .join(ordinals.rename({"session": "effective", "ordinal": "from"}), on="effective")
+            .sort("security", "ordinal", "kind", "from", "known_at")
+            .unique(["security", "ordinal", "kind", "from"], keep="last", maintain_order=True)
+        )
+        before = pl.col("value").shift(1).over("security", "ordinal", "kind").fill_null(0.0)
+        paid = paid.with_columns(step=pl.col("value") - before)
+        self.cash_of = paid["security"].to_numpy().astype(np.intp)
+        self.cash_from = paid["from"].to_numpy()
+        steps = paid["step"].to_numpy().copy()
+        ex = paid["ordinal"].to_numpy()
+        for place in np.flatnonzero(ex < self.cash_from):
+            # Told after units have changed: the cash is per unit of before the ex session.
+            since = (self.split_of == self.cash_of[place]) & (self.split_ex >= ex[place])
+            steps[place] /= self.split_step[
+                since & (self.split_from < self.cash_from[place])
+            ].prod()
+        self.cash_step = steps
 
     def take(self, ordinal: int) -> None:
         """Take in what became known in a session."""
@@ -195,8 +230,12 @@ class _Walk:
         today = self.split_from == ordinal
         np.multiply.at(split, self.split_of[today], self.split_step[today])
         split = split[security]
+        cash = np.zeros(len(self.securities))
+        paying = self.cash_from == ordinal
+        np.add.at(cash, self.cash_of[paying], self.cash_step[paying])
+        cash = cash[security]
         start = before.price[security]
-        paid = self.end[security] == ordinal
+        paid = (self.end[security] == ordinal) & ~np.isnan(self.payout[security])
         gone = now.session[security] == _NONE
         mark = np.where(gone, start / split, now.price[security])
         mark = np.where(paid, self.payout[security], mark)
@@ -207,6 +246,8 @@ class _Walk:
         change = reached * split / start - 1
         # A delisting may pay nothing; what did not trade has nothing after its price.
         after = np.divide(mark, reached, out=np.ones_like(mark), where=traded) - 1
+        price_return = (1 + change) * (1 + after) - 1
+        income = cash / start
         return {
             "session": np.full(len(security), ordinal),
             "security_id": security,
@@ -216,9 +257,14 @@ class _Walk:
             "execution_price": price,
             "before": change,
             "after": after,
-            "total": (1 + change) * (1 + after) - 1,
+            "price": price_return,
+            "cash": cash,
+            "income": income,
+            "total": price_return + income,
             "split": split,
             "delisted": gone,
+            # 0: stays, 1: by its terms, 2: at the last price.
+            "settlement": np.where(gone, np.where(paid, 1, 2), 0),
         }
 
     def frame(self, columns: Mapping[str, npt.NDArray[Any]]) -> pl.DataFrame:
@@ -230,10 +276,13 @@ class _Walk:
             "symbol": self.symbols.gather(columns["symbol"]),
             "mark_session": days.gather(columns["mark_session"]),
             "execution_price": pl.Series(columns["execution_price"]).fill_nan(None),
+            "settlement": _SETTLEMENTS.gather(columns["settlement"]),
         }
         return pl.DataFrame({name: named.get(name, columns[name]) for name in RETURNS.columns})
 
 
+CASH_KINDS = ("dividend", "special_dividend", "spin_off")
+_SETTLEMENTS = pl.Series([None, "terms", "last_price"], dtype=RETURNS.columns["settlement"].dtype)
 _ACTIONS = pl.Schema(
     {
         "knowledge_session": pl.Date(),

@@ -46,8 +46,14 @@ from quant_platform.orchestration.sensors import (
 from quant_platform.orchestration.stage import Stage, calls, resolved, stage_asset
 from quant_platform.settings import Settings
 from quant_platform.settings.platform import PORTFOLIO_JOB
+from quant_platform.settings.sleeve import SHARED_KIND
 from quant_platform.sources.protocol import Source
-from quant_platform.sources.registry import build_source
+from quant_platform.sources.registry import (
+    SERIES_BRANCH,
+    own_routes,
+    series_source,
+    source_of,
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Overrides:
     Parameters
     ----------
     sources
-        Sources by sleeve.
+        Sources by sleeve; that of the shared series is called `market`.
     stages
         ``(stages) -> stages``: adds, removes or replaces stages. A flag that is off equals the
         graph without its stage, and this is how a test builds that graph.
@@ -185,7 +191,7 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
                 scanners={scanner: settings.scanners[scanner] for scanner in sleeve.scanners},
                 calendar=platform_calendar(settings, sleeve.calendar, overrides.clock()),
                 grid=grid,
-                source=source or build_source(sleeve.sources["bars"], settings),
+                source=source or source_of(name, settings),
                 identity={"source": source.name} if source else source_identity(settings, name),
             )
         )
@@ -196,12 +202,30 @@ def portfolio_context(
     settings: Settings, overrides: Overrides, sleeves: Sequence[SleeveContext]
 ) -> PortfolioContext:
     """Resolve what comes after the sleeves."""
+    replaced = (overrides.sources or {}).get(SERIES_BRANCH)
     return PortfolioContext(
         settings=settings,
         calendar=platform_calendar(settings, CLOCK_CALENDAR, overrides.clock()),
         grid=portfolio_grid(settings, overrides),
         calendars={context.sleeve.name: context.calendar for context in sleeves},
+        series=(replaced, SERIES_BRANCH) if replaced else series_source(settings),
+        series_identity={"source": replaced.name} if replaced else series_identity(settings),
     )
+
+
+def series_identity(settings: Settings) -> dict[str, Any]:
+    """Name what decides the shared series: their source and its settings."""
+    lag = {"lag_minutes": settings.platform.knowledge_lag_minutes.get("bars")}
+    for name, sleeve in settings.sleeves.items():
+        if sleeve.sources.get(SHARED_KIND) == "files":
+            mapping = sleeve.files.mapping if sleeve.files is not None else None
+            return {"source": "files", "sleeve": name, "mapping": mapping, **lag}
+    market = settings.platform.embedded_market
+    return {
+        "source": "simulated",
+        "market": market.model_dump(mode="json", include={"seed", "start"}),
+        **lag,
+    }
 
 
 def portfolio_grid(settings: Settings, overrides: Overrides) -> frozenset[date]:
@@ -214,13 +238,20 @@ def portfolio_grid(settings: Settings, overrides: Overrides) -> frozenset[date]:
 def source_identity(settings: Settings, sleeve: str) -> dict[str, Any]:
     """Name what decides a sleeve's raw data: its source and the source's settings."""
     own = settings.sleeves[sleeve]
-    return {
+    identity: dict[str, Any] = {
         "source": own.sources["bars"],
-        "market": settings.platform.embedded_market.model_dump(mode="json"),
         "lag_minutes": settings.platform.knowledge_lag_minutes.get("bars"),
-        "symbols": own.symbols,
         "asset_classes": list(own.asset_classes),
     }
+    if "simulated" in {own.sources["bars"], *own_routes(own.sources).values()}:
+        identity |= {
+            "market": settings.platform.embedded_market.model_dump(mode="json"),
+            "symbols": own.symbols,
+        }
+    if own.files is not None:
+        identity["mapping"] = own.files.mapping
+    others = own_routes(own.sources)
+    return identity | ({"routes": others} if others else {})
 
 
 def platform_calendar(settings: Settings, code: str, now: datetime) -> SessionCalendar:

@@ -8,7 +8,8 @@ All amounts are shares of the book's value at the cutoff of the session before, 
    can not be traded stays as it is; the rest shares what is left, so that nothing is borrowed. The
    costs of the trades are paid out of that value: the targets are shares of what remains, which is
    found by iteration, each step a thousandth of the one before.
-3. Holdings earn ``after``, from the execution prices on.
+3. Holdings earn ``after``, from the execution prices on. Who held at the cutoff before is paid
+   ``income``, which stays in cash until the book trades again.
 4. An asset that left turns into cash at its mark, without a cost.
 
 Units never appear: a split multiplies them and divides the price, and returns are neutral to it.
@@ -38,7 +39,9 @@ class Moves:
     Parameters
     ----------
     before, after
-        Returns up to the execution price and from it on, fractions.
+        Price returns up to the execution price and from it on, fractions.
+    income
+        Cash paid to who held at the cutoff before, a fraction of that holding.
     tradable
         Whether there is an execution price, and the asset stays.
     left
@@ -49,6 +52,7 @@ class Moves:
 
     before: Vector
     after: Vector
+    income: Vector
     tradable: Mask
     left: Mask
     rate: Vector
@@ -77,7 +81,7 @@ class Account:
     cost
         What that cost.
     earned_before, earned_after
-        P&L up to the execution prices, and from them on.
+        P&L up to the execution prices, and from them on, what was paid out included.
     weight
         Weights at the session's cutoff, as shares of the value then.
     wanted
@@ -185,8 +189,9 @@ def _account(
         traded = _trades(position, aim, value, tradable, moves.rate)
     position = position + traded
     cost = moves.rate * np.abs(traded)
-    earned_after = position * moves.after
-    position = np.where(moves.left, 0.0, position + earned_after)
+    grown = position * moves.after
+    earned_after = grown + held * moves.income
+    position = np.where(moves.left, 0.0, position + grown)
     value += float(earned_after.sum()) - float(cost.sum())
     weight = position / value if value > 0 else np.zeros(len(assets))
     # A book without cash may add up to one and a rounding error; rounding is not borrowing.

@@ -85,6 +85,7 @@ class _Securities:
                 "security_id",
                 "before",
                 "after",
+                "income",
                 pl.col("execution_price").is_not_null().alias("tradable"),
                 pl.col("delisted").alias("left"),
             )
@@ -99,6 +100,7 @@ class _Securities:
         # The last place belongs to what has no row: it earns nothing and can not be traded.
         self.before = np.append(rows["before"].to_numpy(), 0.0)
         self.after = np.append(rows["after"].to_numpy(), 0.0)
+        self.income = np.append(rows["income"].to_numpy(), 0.0)
         self.tradable = np.append(rows["tradable"].to_numpy(), values=False)
         self.left = np.append(rows["left"].to_numpy(), values=False)
 
@@ -116,6 +118,7 @@ class _Securities:
         return Moves(
             self.before[places],
             self.after[places],
+            self.income[places],
             self.tradable[places],
             self.left[places],
             np.full(len(assets), self.rate),

@@ -91,7 +91,9 @@ def meta_holdings(
         parts = np.array([part or (0.0, 0.0) for part in found])
         staying = np.zeros(len(assets), dtype=np.bool_)
         rates = np.array([costs[sleeve].rate for sleeve in assets])
-        return Moves(parts[:, 0], parts[:, 1], known, staying, rates)
+        # What sleeves are paid is in their streams already.
+        income = np.zeros(len(assets))
+        return Moves(parts[:, 0], parts[:, 1], income, known, staying, rates)
 
     joint = {(session, profile) for session, profile, _ in streams}
     accounts = keep_accounts(

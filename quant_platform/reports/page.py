@@ -78,7 +78,7 @@ def daily_page(
         "Account": equity_chart(frames, scope, tonight),
         "Profiles": return_charts(frames, scope, tonight, calendars),
     }
-    parts = [_head(board), _chips(board), _tiles(board)]
+    parts = [_head(board), _band(scope), _chips(board), _tiles(board)]
     for title, tables in figure_tables(board, checks).items():
         parts.append(f"<section><h2>{escape(title)}</h2>")
         drawn = charts.get(title, [])
@@ -185,6 +185,17 @@ _FOOT = (
     "against the ideal price, weighted by amounts; a cost is positive. A dash is a number that "
     "there is not; the notes say why.</p></footer></main></body></html>"
 )
+
+
+def _band(scope: DailyScope) -> str:
+    """Warn of histories that look ahead."""
+    if not scope.biased:
+        return ""
+    return (
+        f'<p class="band">Survivorship bias: {escape(", ".join(scope.biased))} '
+        "chose from a later day's list. These returns measure the bias; nobody could have earned "
+        "them.</p>"
+    )
 
 
 def _chips(board: Board) -> str:

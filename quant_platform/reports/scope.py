@@ -41,6 +41,7 @@ class DailyScope(SettingsModel):
     sleeves: dict[Identifier, tuple[str, ...]] = described("Profiles of each sleeve.")
     metas: dict[Identifier, tuple[str, ...]] = described("Profiles of each meta.", {})
     account: AccountScope | None = described("The account, if there is one.", None)
+    biased: tuple[Identifier, ...] = described("Sleeves whose history is that of survivors.", ())
     regime: bool = described("Whether the market's regime is in the graph.", False)
     sessions_per_year: int = described(
         "Sessions of a year on the report's calendar, by which volatility is annualised.",
@@ -75,6 +76,11 @@ class DailyScope(SettingsModel):
                 profile=execution.profile,
                 currency=execution.currency,
                 opened=execution.opened,
+            ),
+            biased=tuple(
+                name
+                for name, sleeve in settings.sleeves.items()
+                if sleeve.universe.survivorship == "biased"
             ),
             regime=settings.regimes is not None,
             sessions_per_year=settings.platform.calendars[calendar].periods_per_year,

@@ -50,6 +50,8 @@ p{{margin:6px 0}}
 .quiet,.note{{color:var(--quiet)}}
 .note{{font-size:13px}}
 .empty{{background:var(--panel);border-radius:8px;padding:12px 14px;color:var(--quiet)}}
+.band{{border-left:4px solid var(--bad);background:var(--panel);color:var(--bad);
+padding:10px 14px;margin:14px 0 0;font-weight:600}}
 .chips{{display:flex;flex-wrap:wrap;gap:8px;margin:12px 0 0;padding:0;list-style:none}}
 .chips li{{border:1px solid currentColor;border-radius:99px;padding:2px 11px;font-size:13px}}
 .good{{color:var(--good)}}.bad{{color:var(--bad)}}.wait{{color:var(--wait)}}

@@ -72,7 +72,7 @@ def scan(
     reached = _reaching(frames["screener"], settings, wanted)
     audit = list(_audit(settings).values())
     judged = reached.with_columns(
-        reason=_first_failed(audit), sort_value=_number(settings.final_sort_by)
+        reason=first_failed(audit), sort_value=_number(settings.final_sort_by)
     )
     passing = pl.col("reason").is_null()
     # Those that passed come first, so that a row's place among them is its place in the session.
@@ -83,14 +83,14 @@ def scan(
         "failed",
     ).with_columns(rank=pl.when(passing).then(pl.int_range(1, pl.len() + 1).over("session")))
     rank = pl.col("rank")
-    within = _entry(LIMIT, rank <= settings.limit, rank.cast(pl.Float64), settings.limit)
+    within = entry(LIMIT, rank <= settings.limit, rank.cast(pl.Float64), settings.limit)
     # Arrays of structs are laid out in one go, lists of them row by row: a hundred times slower.
     every = pl.concat_arr([*audit, within]).arr.to_list()
     return (
         ranked.with_columns(
             scanner=pl.lit(settings.name),
             passes=every.list.head(len(audit) + passing.cast(pl.Int64)),
-            reason=pl.when(passing).then(_first_failed([within])).otherwise("reason"),
+            reason=pl.when(passing).then(first_failed([within])).otherwise("reason"),
         )
         .with_columns(passed=pl.col("reason").is_null())
         .select(pl.col(name).cast(column.dtype) for name, column in SCAN.columns.items())
@@ -123,14 +123,15 @@ def _audit(settings: ScannerSettings) -> dict[str, pl.Expr]:
     entries = {}
     if settings.exclude_symbols:
         excluded = pl.col("symbol").is_in(list(settings.exclude_symbols))
-        entries[EXCLUDED] = _entry(EXCLUDED, excluded.not_(), excluded.cast(pl.Float64), 0.0)
+        entries[EXCLUDED] = entry(EXCLUDED, excluded.not_(), excluded.cast(pl.Float64), 0.0)
     for name, left, comparison, threshold in rules_of(settings):
         value = _number(left)
-        entries[name] = _entry(name, _COMPARE[comparison](value, threshold), value, threshold)
+        entries[name] = entry(name, _COMPARE[comparison](value, threshold), value, threshold)
     return entries
 
 
-def _entry(rule: str, passed: pl.Expr, value: pl.Expr, threshold: float) -> pl.Expr:
+def entry(rule: str, passed: pl.Expr, value: pl.Expr, threshold: float) -> pl.Expr:
+    """Return one rule with what it found, as the struct of an audit; no value does not pass."""
     return pl.struct(
         rule=pl.lit(rule),
         passed=passed.fill_null(False),
@@ -139,7 +140,7 @@ def _entry(rule: str, passed: pl.Expr, value: pl.Expr, threshold: float) -> pl.E
     )
 
 
-def _first_failed(audit: Sequence[pl.Expr]) -> pl.Expr:
+def first_failed(audit: Sequence[pl.Expr]) -> pl.Expr:
     """Name of the first rule that failed; null when none did."""
     return pl.coalesce(
         pl.when(rule.struct.field("passed").not_()).then(rule.struct.field("rule"))

@@ -1,4 +1,4 @@
-"""The screener: one row per listed security and session, in columns that scanners are written in.
+"""The screener: one row per security of the universe and session, in the columns of scanners.
 
 1. The published bars become a panel, one column per security and vintage, so that each session
    sees closes and volumes as they were known at its cutoff.
@@ -6,12 +6,12 @@
    slice in calendar order: the same bytes wherever the range begins. The product is taken within
    each session, so a split between them changes nothing, and no adjustment is needed.
 3. A cell stays where its vintage applies and the session has a bar.
-4. It is described by the last description known at the cutoff, and dropped unless that says that
-   the security is listed.
+4. It is dropped unless the security is in the universe of the session (`scanners.universe`), which
+   says what it is.
 5. Trend, state and return of the same session are joined on; what has no row there is null.
 
-Look-ahead cannot enter: bars and descriptions are bounded by their knowledge session, the rest is
-read at the session itself.
+Look-ahead cannot enter: bars are bounded by their knowledge session, the rest is read at the
+session itself.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from quant_platform.features.panel import Matrix, Panel
+from quant_platform.features.panel import Panel, window_sums
 from quant_platform.lakehouse.contracts.screener import SCREENER
-from quant_platform.lakehouse.vintages import ALL_HISTORY
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings import TrendSettings
 
@@ -44,7 +43,7 @@ _KEY = ["session", "security_id"]
 def screener_windows(settings: TrendSettings) -> dict[str, Window]:
     """Sessions of its inputs that ``screener`` depends on."""
     return {
-        "securities": Window("securities", ALL_HISTORY),
+        "universe": Window("universe"),
         "bars": Window("bars", VALUE_SESSIONS - 1),
         "features_trend": Window("features_trend"),
         "features_state": Window("features_state"),
@@ -60,9 +59,8 @@ def screen(
     Parameters
     ----------
     frames
-        ``securities``: every description published so far. ``bars``: published bars of the range
-        and of 19 sessions before it. ``features_trend``, ``features_state``, ``returns``: those of
-        the range.
+        ``bars``: published bars of the range and of 19 sessions before it. ``universe``,
+        ``features_trend``, ``features_state``, ``returns``: those of the range.
     settings
         The tolerance for missing bars, which is that of the trend features.
     wanted
@@ -71,10 +69,10 @@ def screen(
     Returns
     -------
     polars.DataFrame
-        One row per security that is listed and has a bar, both as known at the session's cutoff,
-        by session and security.
+        One row per security of the universe that has a bar, as known at the session's cutoff, by
+        session and security.
     """
-    rows = _described(_traded(frames["bars"], settings, wanted), frames["securities"])
+    rows = _described(_traded(frames["bars"], settings, wanted), frames["universe"])
     trend = frames["features_trend"].select(
         *_KEY, **{new: pl.col(old) for old, new in _TREND.items()}
     )
@@ -94,7 +92,7 @@ def _traded(published: pl.LazyFrame, settings: TrendSettings, wanted: SessionRan
     panel = Panel.of(bars.collect(), wanted, loaded, ["close", "volume"])
     close, volume = panel.columns["close"], panel.columns["volume"]
     start = len(loaded) - len(wanted.sessions)
-    total, count = _window_sums(close * volume, start)
+    total, count = window_sums(close * volume, start, VALUE_SESSIONS)
     most_missing = int(settings.max_missing_share * VALUE_SESSIONS)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(count >= max(VALUE_SESSIONS - most_missing, 1), total / count, np.nan)
@@ -114,52 +112,10 @@ def _traded(published: pl.LazyFrame, settings: TrendSettings, wanted: SessionRan
     )
 
 
-def _window_sums(values: Matrix, start: int) -> tuple[Matrix, Matrix]:
-    """Sum and number of the values in the windows that end at each row from ``start`` on."""
-    height = len(values) - start
-    before = np.full((VALUE_SESSIONS - 1, values.shape[1]), np.nan)
-    padded = np.concatenate([before, values])
-    total, count = np.zeros((2, height, values.shape[1]))
-    for offset in range(VALUE_SESSIONS):
-        earlier = padded[start + offset : start + offset + height]
-        there = ~np.isnan(earlier)
-        total += np.where(there, earlier, 0.0)
-        count += there
-    return total, count
-
-
-def _described(traded: pl.LazyFrame, securities: pl.LazyFrame) -> pl.LazyFrame:
-    """Join the last description known at each session and keep what it calls listed."""
-    descriptions = (
-        securities.sort("knowledge_session", "security_id", "known_at")
-        .unique(["knowledge_session", "security_id"], keep="last", maintain_order=True)
-        .select(
-            "security_id",
-            "knowledge_session",
-            "symbol",
-            "exchange",
-            "asset_class",
-            "sector",
-            "category",
-            "listed_on",
-            "delisted_on",
-        )
-    )
-    listed = (pl.col("listed_on") <= pl.col("session")) & (
-        pl.col("delisted_on").is_null() | (pl.col("delisted_on") > pl.col("session"))
-    )
+def _described(traded: pl.LazyFrame, universe: pl.LazyFrame) -> pl.LazyFrame:
+    """Keep what is in the universe of the session, with what it is."""
     # A window that begins before the first session of trading is not 20 sessions long.
     whole = pl.col("window_from") >= pl.col("listed_on")
-    return (
-        traded.sort("session")
-        .join_asof(
-            descriptions,
-            left_on="session",
-            right_on="knowledge_session",
-            by="security_id",
-            strategy="backward",
-            check_sortedness=False,
-        )
-        .filter(listed)
-        .with_columns(pl.when(whole).then("Value.Traded").alias("Value.Traded"))
+    return traded.join(universe.filter("included"), on=_KEY).with_columns(
+        pl.when(whole).then("Value.Traded").alias("Value.Traded")
     )

@@ -110,6 +110,39 @@ class DirtSettings(SettingsModel):
         unit="share of bars",
     )
     duplicated: Rate = described("Bars that arrive twice.", 0.0005, unit="share of bars")
+    bad_print: Rate = described(
+        "Bars with a wrong close that nobody corrects.", 0.0001, unit="share of bars"
+    )
+    untraded: Rate = described(
+        "Bars without volume, at the close before.", 0.0005, unit="share of bars"
+    )
+    stale: Rate = described(
+        "Days on which a name goes stale: five to ten bars without volume at the same close.",
+        0.0001,
+        unit="share of bars",
+    )
+
+
+Strength = Annotated[float, Field(ge=0.0, le=5.0)]
+
+
+class PlantedSettings(SettingsModel):
+    """Effects that the embedded market hides in idiosyncratic returns, for methods to find."""
+
+    momentum: Strength = described(
+        "Cross-sectional momentum: drifts of stocks that last for years.", 1.0, unit="strength"
+    )
+    reversal: Strength = described(
+        "Short-term reversal: a part of a day's return is given back the day after.",
+        1.0,
+        unit="strength",
+    )
+    lead_lag: Strength = described(
+        "Pairs of which one follows the other with a day's delay.", 1.0, unit="strength"
+    )
+    learnable: Strength = described(
+        "A weak signal that no linear method sees.", 1.0, unit="strength"
+    )
 
 
 class EmbeddedMarketSettings(SettingsModel):
@@ -131,6 +164,14 @@ class EmbeddedMarketSettings(SettingsModel):
         le=10_000,
     )
     dirt: DirtSettings = described("How often a bar is spoilt on purpose.", DirtSettings())
+    planted: PlantedSettings = described(
+        "Strength of each effect that is hidden in the market; 1 is plausible, 0 is none.",
+        PlantedSettings(),
+    )
+    null_market: bool = described(
+        "No effect at all, whatever the strengths say: the market in which nothing can be found.",
+        False,
+    )
 
 
 class CheckSettings(SettingsModel):

@@ -14,14 +14,20 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform.settings.scanner import ScannerNames
 from quant_platform.settings.selection import SelectionSettings
+from quant_platform.settings.universe import UniverseSettings
 from quant_platform.settings.wording import plain
 
-SourceKind = Literal["bars"]
-SourceName = Literal["simulated"]
+SourceKind = Literal[
+    "bars", "securities", "actions", "earnings", "membership", "fund_facts", "series"
+]
+SHARED_KIND: SourceKind = "series"
+"""Not a sleeve's own: one sleeve at most says where ``market/series`` comes from."""
+SourceName = Literal["simulated", "files"]
 
 # Key prefixes of the shared branches; a sleeve of that name would mix its tables with theirs.
 RESERVED_NAMES = frozenset(
@@ -71,6 +77,25 @@ def _free_name(name: str) -> str:
     return name
 
 
+class FilesSettings(SettingsModel):
+    """The folder that the source ``files`` was imported from."""
+
+    folder: str = described(
+        "Folder of the files, relative to the project or absolute.",
+        outside_hash=True,
+        min_length=1,
+    )
+    mapping: str | None = described(
+        "Mapping file, relative to the project or absolute; none for the documented layout.", None
+    )
+
+
+def _with_bars(sources: dict[SourceKind, SourceName]) -> dict[SourceKind, SourceName]:
+    if "bars" not in sources:
+        raise refuse("sources has no bars", expected="a source of bars; other kinds follow it")
+    return sources
+
+
 class SleeveSettings(SettingsModel):
     """Everything in one file of ``assets_config/sleeves/``."""
 
@@ -93,9 +118,15 @@ class SleeveSettings(SettingsModel):
         Field(strict=False, min_length=1),
         AfterValidator(_distinct),
     ] = described("What the sleeve may hold.")
-    sources: dict[SourceKind, SourceName] = described(
-        "By kind of data: the source that delivers it. simulated is the embedded market.",
+    sources: Annotated[dict[SourceKind, SourceName], AfterValidator(_with_bars)] = described(
+        "By kind of data: the source that delivers it. simulated is the embedded market, files is "
+        "what 'quant import' took in. A kind that is not named comes from the source of bars, if "
+        "that has it. series are shared by all sleeves: one of them may name their source, without "
+        "that they are the embedded market's where a sleeve stands on it.",
         {"bars": "simulated"},
+    )
+    files: FilesSettings | None = described(
+        "Where the source files was imported from; 'quant import' writes it.", None
     )
     symbols: Annotated[int, Field(ge=1, le=10_000)] | None = described(
         "How many symbols the embedded market lists in this sleeve; without it "
@@ -109,6 +140,12 @@ class SleeveSettings(SettingsModel):
     )
     returns: ReturnsSettings = described(
         "How bars become returns, and at which price an order fills.", ReturnsSettings()
+    )
+    hygiene: HygieneSettings = described(
+        "How the sleeve's market data are looked over.", HygieneSettings()
+    )
+    universe: UniverseSettings = described(
+        "Who of those listed may be looked at.", UniverseSettings()
     )
     selection: SelectionSettings = described(
         "How a rebalance session chooses among the candidates.", SelectionSettings()

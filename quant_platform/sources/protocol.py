@@ -54,26 +54,111 @@ SECURITY_SCHEMA = pl.Schema(
         "category": pl.String(),
         "listed_on": pl.Date(),
         "delisted_on": pl.Date(),
+        "tick": pl.Float64(),
+        "lot": pl.Float64(),
+        "leverage": pl.Float64(),
+        "underlying": pl.String(),
+        "country": pl.String(),
         "known_at": pl.Datetime("us", "UTC"),
         "known_at_basis": KNOWN_AT_BASIS,
     }
 )
-"""Listings, bitemporal: a delisting is a second row, and ``delisted_on`` is null until known."""
+"""Listings, bitemporal: a delisting or a new name is another row of the same ``security_id``.
+
+``delisted_on`` is null until known. ``leverage`` is the factor of a fund on its ``underlying`` (a
+security_id or the name of what it is built on); null is 1.
+"""
+
+ACTION_KIND = pl.Enum(
+    [
+        "split",
+        "dividend",
+        "special_dividend",
+        "stock_dividend",
+        "spin_off",
+        "merger",
+        "delisting",
+        "rename",
+    ]
+)
+"""What can happen to a security."""
 
 ACTION_SCHEMA = pl.Schema(
     {
         "security_id": pl.String(),
         "session": pl.Date(),
-        "kind": pl.Enum(["split", "delisting"]),
+        "kind": ACTION_KIND,
         "value": pl.Float64(),
+        "counterpart": pl.String(),
         "known_at": pl.Datetime("us", "UTC"),
         "known_at_basis": KNOWN_AT_BASIS,
     }
 )
 """Corporate actions by their ex session, the first on the new terms.
 
-``value`` is by kind: new units per old one of a split, cash per unit of a delisting.
+``value`` is by kind: new units per old one of a split or a stock dividend; cash per old unit of the
+dividends and of a spin-off; cash per unit that holders get of a merger or a delisting, null where
+that is not told; null of a rename. ``counterpart`` is the acquirer of a merger, the new symbol of a
+rename, else null.
 """
+
+EARNINGS_SCHEMA = pl.Schema(
+    {
+        "security_id": pl.String(),
+        "period": pl.String(),
+        "announced_on": pl.Date(),
+        "timing": pl.Enum(["pre", "post", "unknown"]),
+        "status": pl.Enum(["expected", "actual"]),
+        "estimate": pl.Float64(),
+        "actual": pl.Float64(),
+        "known_at": pl.Datetime("us", "UTC"),
+        "known_at_basis": KNOWN_AT_BASIS,
+    }
+)
+"""Announcements of results by fiscal period (``2023Q2``); a revised date is a later row.
+
+``timing`` is before the open or after the close of ``announced_on``, which is the expected day
+until ``status`` is actual. ``estimate`` and ``actual`` are earnings per share.
+"""
+
+MEMBERSHIP_SCHEMA = pl.Schema(
+    {
+        "index": pl.String(),
+        "security_id": pl.String(),
+        "valid_from": pl.Date(),
+        "valid_to": pl.Date(),
+        "known_at": pl.Datetime("us", "UTC"),
+        "known_at_basis": KNOWN_AT_BASIS,
+    }
+)
+"""Members of indices; both days are members' days, ``valid_to`` is null until it is known."""
+
+FUND_FACT_SCHEMA = pl.Schema(
+    {
+        "security_id": pl.String(),
+        "session": pl.Date(),
+        "aum": pl.Float64(),
+        "expense_ratio": pl.Float64(),
+        "yield": pl.Float64(),
+        "issuer": pl.String(),
+        "category": pl.String(),
+        "known_at": pl.Datetime("us", "UTC"),
+        "known_at_basis": KNOWN_AT_BASIS,
+    }
+)
+"""What an issuer says of its fund: assets in quote currency, fee and yield as fractions a year."""
+
+SERIES_SCHEMA = pl.Schema(
+    {
+        "series": pl.String(),
+        "session": pl.Date(),
+        "value": pl.Float64(),
+        "unit": pl.String(),
+        "known_at": pl.Datetime("us", "UTC"),
+        "known_at_basis": KNOWN_AT_BASIS,
+    }
+)
+"""Observations that belong to no security, such as VIX or a factor's return, with their unit."""
 
 
 class Source(Protocol):
@@ -103,7 +188,7 @@ class Source(Protocol):
     def securities(
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
-        """Return the listings and delistings that became known, as `SECURITY_SCHEMA`.
+        """Return listings, delistings and new names that became known, as `SECURITY_SCHEMA`.
 
         Whoever starts a history in the middle asks for the sessions before it as well: a security
         is listed once, possibly years before.
@@ -112,9 +197,36 @@ class Source(Protocol):
     def actions(
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
-        """Return the splits and delistings that became known, as `ACTION_SCHEMA`.
+        """Return the corporate actions that became known, as `ACTION_SCHEMA`.
 
         A split is known before its ex session, a delisting by the cutoff of its own. Prices before
         the ex session of a split are in old units, from it on in new ones, and stay so: bars are
         raw. As for listings, a history that starts in the middle asks for the sessions before it.
+        """
+
+    def earnings(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return expected and actual announcements that became known, as `EARNINGS_SCHEMA`.
+
+        Of this and of what follows a source need not have anything; `kinds` says what it has. As
+        for listings, a history that starts in the middle asks for the sessions before it.
+        """
+
+    def membership(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return the index memberships that became known, as `MEMBERSHIP_SCHEMA`; as earnings."""
+
+    def fund_facts(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return what became known of funds, as `FUND_FACT_SCHEMA`; as earnings."""
+
+    def series(
+        self, calendar: SessionCalendar, branch: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        """Return the observations that became known, as `SERIES_SCHEMA`; of a branch, ``market``.
+
+        As for bars, an observation belongs to the session in which it was published.
         """

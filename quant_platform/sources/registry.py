@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from quant_platform.errors import SourceError
+from quant_platform.errors import ConfigError, SourceError
 from quant_platform.settings import Settings
+from quant_platform.settings.sleeve import SHARED_KIND, SourceKind, SourceName
+from quant_platform.sources.files import FilesSource
 from quant_platform.sources.protocol import Source
-from quant_platform.sources.simulated import SimulatedSource
+from quant_platform.sources.routed import RoutedSource, refuse_without
+from quant_platform.sources.simulated.source import SimulatedSource
 
-_BUILDERS: dict[str, Callable[[Settings], Source]] = {"simulated": SimulatedSource.from_settings}
+SERIES_BRANCH = "market"
+"""The branch whose series belong to no sleeve."""
+
+_BUILDERS: dict[str, Callable[[Settings], Source]] = {
+    "simulated": SimulatedSource.from_settings,
+    "files": FilesSource.from_settings,
+}
 
 
 def build_source(name: str, settings: Settings) -> Source:
@@ -28,3 +37,57 @@ def build_source(name: str, settings: Settings) -> Source:
             mend="correct the sleeve's sources",
         )
     return builder(settings)
+
+
+def own_routes(routes: Mapping[SourceKind, SourceName]) -> dict[str, str]:
+    """Return the kinds of a sleeve that do not come from the source of its bars."""
+    bars = routes["bars"]
+    return {kind: name for kind, name in routes.items() if name != bars and kind != SHARED_KIND}
+
+
+def series_source(settings: Settings) -> tuple[Source, str] | None:
+    """Return the source of the shared series, and the branch that it is asked for.
+
+    That is the source which a sleeve names for them, and then its own import where they are files;
+    else the embedded market, where a sleeve stands on it.
+
+    Raises
+    ------
+    ConfigError
+        When several sleeves name one.
+    SourceError
+        When it has no series.
+    """
+    told = [name for name, sleeve in settings.sleeves.items() if SHARED_KIND in sleeve.sources]
+    if len(told) > 1:
+        raise ConfigError(
+            f"the sleeves {', '.join(sorted(told))} each name a source of series",
+            expected="one at most, because all sleeves share market/series",
+            mend="take series out of the sources of the others",
+        )
+    if told:
+        name = settings.sleeves[told[0]].sources[SHARED_KIND]
+        source = build_source(name, settings)
+        refuse_without(SHARED_KIND, source, told[0])
+        return source, told[0] if name == "files" else SERIES_BRANCH
+    if any("simulated" in sleeve.sources.values() for sleeve in settings.sleeves.values()):
+        return build_source("simulated", settings), SERIES_BRANCH
+    return None
+
+
+def source_of(sleeve: str, settings: Settings) -> Source:
+    """Return the source of a sleeve: one, or several that share its kinds.
+
+    Raises
+    ------
+    SourceError
+        When a source has not the kind that the sleeve asks of it.
+    """
+    routes = settings.sleeves[sleeve].sources
+    base = build_source(routes["bars"], settings)
+    others = own_routes(routes)
+    if not others:
+        return base
+    return RoutedSource.of(
+        base, {kind: build_source(name, settings) for kind, name in others.items()}, sleeve
+    )

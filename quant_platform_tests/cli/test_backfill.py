@@ -14,8 +14,10 @@ from quant_platform_tests.cli.command_line import Answer, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 FIRST, LAST = "2022-01-03", "2022-01-14"
-TABLES = 9
-"""Tables of a sleeve that have rows before the walk-forward history begins."""
+COINS = 12
+STOCKS = 15
+"""Tables of each: coins have twelve that have rows before the walk-forward history begins, stocks
+earnings and members as well, and the shared series beside them."""
 RANGE = ["--from", FIRST, "--to", LAST, "--json"]
 
 
@@ -24,7 +26,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fill a project that the tests copy."""
     folder = tmp_path_factory.mktemp("filled")
     lay_out(folder, sleeves=("instruments", "crypto"))
-    assert quant(folder, "backfill", *RANGE).json()["partitions"] == TABLES * (10 + 12)
+    assert quant(folder, "backfill", *RANGE).json()["partitions"] == STOCKS * 10 + COINS * 12
     return folder
 
 
@@ -65,32 +67,40 @@ def test_chunks_give_what_one_run_gives(filled: Path, empty: Path) -> None:
 
 def test_one_job_leaves_the_other_alone(empty: Path) -> None:
     answer = quant(empty, "backfill", *RANGE, "--job", "us_daily")
-    assert answer.json()["partitions"] == TABLES * 10
+    assert answer.json()["partitions"] == STOCKS * 10
     made = {row["table"]: row["sessions"] for row in answer.json()["tables"]}
     assert {table for table, sessions in made.items() if sessions} == {
-        f"instruments/{kind}"
-        for kind in (
-            "securities",
-            "bars",
-            "actions",
-            "returns",
-            "features_trend",
-            "features_avwap",
-            "features_liquidity",
-            "features_volatility",
-            "features_state",
-        )
+        "market/series",
+        *(
+            f"instruments/{kind}"
+            for kind in (
+                "securities",
+                "bars",
+                "actions",
+                "earnings",
+                "membership",
+                "returns",
+                "quality",
+                "universe",
+                "universe_counts",
+                "features_trend",
+                "features_state",
+                "features_avwap",
+                "features_liquidity",
+                "features_volatility",
+            )
+        ),
     }
 
 
 def test_only_what_is_stale_is_made_again(folder: Path) -> None:
     lake = Lake.open(folder / "lakehouse")
-    lake.layout("instruments/features_trend").part(date(2022, 1, 12)).unlink()
+    lake.layout("instruments/features_liquidity").part(date(2022, 1, 12)).unlink()
     before = content(folder)
     answer = quant(folder, "backfill", *RANGE)
     assert (answer.json()["chunks"], answer.json()["partitions"]) == (1, 1)
     assert content(folder) == before
-    lake.verify("instruments/features_trend", [date(2022, 1, 12)])
+    lake.verify("instruments/features_liquidity", [date(2022, 1, 12)])
 
 
 def test_force_makes_current_sessions_again_and_changes_no_byte(folder: Path) -> None:
@@ -98,7 +108,7 @@ def test_force_makes_current_sessions_again_and_changes_no_byte(folder: Path) ->
     part = lake.layout("instruments/bars").part(date(2022, 1, 12))
     before, touched = content(folder), part.stat().st_mtime_ns
     answer = quant(folder, "backfill", *RANGE, "--force", "--job", "us_daily")
-    assert answer.json()["partitions"] == TABLES * 10
+    assert answer.json()["partitions"] == STOCKS * 10
     assert content(folder) == before
     assert part.stat().st_mtime_ns == touched
 
@@ -137,23 +147,25 @@ def test_days_that_are_no_sessions_may_bound_a_range(folder: Path) -> None:
     answer = quant(
         folder, "backfill", "--from", "2022-01-08", "--to", "2022-01-17", "--json", "--force"
     )
-    assert answer.json()["partitions"] == TABLES * (5 + 10)
+    assert answer.json()["partitions"] == STOCKS * 5 + COINS * 10
 
 
-def test_a_changed_setting_makes_its_family_alone(
+def test_a_changed_setting_makes_its_family_and_who_reads_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Trend and anchored averages read the state."""
+    partitions = 3 * (10 + 12)
     monkeypatch.setenv("QUANT_PLATFORM__FEATURES__STATE__REPLAY_SESSIONS", "3")
     answer = quant(folder, "backfill", *RANGE)
-    assert answer.json()["partitions"] == 10 + 12
+    assert answer.json()["partitions"] == partitions
     monkeypatch.delenv("QUANT_PLATFORM__FEATURES__STATE__REPLAY_SESSIONS")
-    assert quant(folder, "backfill", *RANGE).json()["partitions"] == 10 + 12
+    assert quant(folder, "backfill", *RANGE).json()["partitions"] == partitions
 
 
 def test_a_person_is_told_the_same(folder: Path) -> None:
     answer = quant(folder, "backfill", "--from", FIRST, "--to", "2022-01-18")
     assert answer.code == 0
-    assert f"{TABLES * (1 + 4)} partitions in 2 runs" in answer.out
+    assert f"{STOCKS * 1 + COINS * 4} partitions in 2 runs" in answer.out
     for word in ("crypto", "instruments", "features"):
         assert word in answer.out
     told: Answer = quant(folder, "backfill", "--from", FIRST, "--to", LAST)

@@ -25,7 +25,10 @@ from quant_platform_tests.end_to_end.projects import environment, lay_out, start
 
 FIRST, LAST = date(2022, 1, 3), date(2022, 1, 14)
 DAMAGED = date(2022, 1, 6)
-BESIDE_BARS = ("instruments/securities", "instruments/actions")
+BESIDE_BARS = (
+    *(f"instruments/{kind}" for kind in ("securities", "actions", "earnings", "membership")),
+    "market/series",
+)
 BACKFILL = ["backfill", "--job", "us_daily", "--from", str(FIRST), "--to", str(LAST)]
 AGAIN = ["backfill", "--job", "us_daily", "--from", str(LAST), "--to", str(LAST), "--force"]
 BARS = "lakehouse/instruments/bars/v1/knowledge_session={}/part.parquet"

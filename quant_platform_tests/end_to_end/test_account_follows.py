@@ -70,7 +70,7 @@ def returns_of(sleeve: str) -> pl.DataFrame:
     halted = (pl.col("security_id") == STUCK) & (pl.col("session") == HALTED)
     made = made.with_columns(
         execution_price=pl.when(~halted).then("execution_price"),
-        before=pl.when(halted).then("total").otherwise("before"),
+        before=pl.when(halted).then("price").otherwise("before"),
         after=pl.when(halted).then(0.0).otherwise("after"),
     )
     return without(made, GONE, leaves=LEAVES)

@@ -84,8 +84,15 @@ def companions(processes: ForkServerContext, project: Path) -> Iterator[Callable
 
 def expected_hashes(folder: Path) -> Hashes:
     """Hashes of an undisturbed lake of the same range."""
-    sleeves = [f"{sleeve}/profile_returns" for sleeve in ("crypto", "instruments")]
-    undisturbed = SmallProject.create(folder, tables=sleeves)
+    ends = [
+        *(
+            f"{sleeve}/{kind}"
+            for sleeve in ("crypto", "instruments")
+            for kind in ("profile_returns", "quality", "universe_counts")
+        ),
+        *("instruments/earnings", "instruments/membership", "market/series"),
+    ]
+    undisturbed = SmallProject.create(folder, tables=ends)
     undisturbed.fill(FIRST, LAST)
     found = {
         table: {str(day): content for day, content in undisturbed.hashes(table).items()}

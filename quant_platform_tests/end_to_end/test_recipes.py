@@ -44,6 +44,8 @@ def short(sleeve: str) -> dict[str, str]:
         f"{prefix}SELECTION__LOOKBACK_SESSIONS": "3",
         f"{prefix}PORTFOLIO__LOOKBACK": "3",
         f"{prefix}PORTFOLIO__MIN_ROWS": "2",
+        # Three days of a wild coin are no year.
+        f"{prefix}SELECTION__MAX_ANNUAL_VOLATILITY": "5.0",
     }
 
 
@@ -52,6 +54,8 @@ MARKET = {
     # Everything from the first session on: one run for each job.
     "QUANT_PLATFORM__WALK_FORWARD_START": FIRST.isoformat(),
     "QUANT_EXECUTION__OPENED": FIRST.isoformat(),
+    # A mean of volumes takes longer than these few sessions.
+    "QUANT_SLEEVES__ETFS__UNIVERSE__MIN_MEAN_VOLUME": "null",
     "QUANT_PLATFORM__REBALANCE__STEP": "1",
     "QUANT_METAS__META__TRAIN": "3",
     "QUANT_METAS__META__MIN_JOINT": "2",

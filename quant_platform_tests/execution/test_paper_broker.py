@@ -36,9 +36,13 @@ def order(security: str, side: str, quantity: float, expected: float = 100.0) ->
 
 
 def quote(
-    execution: float | None, mark: float = 100.0, split: float = 1.0, delisted: bool = False
+    execution: float | None,
+    mark: float = 100.0,
+    split: float = 1.0,
+    delisted: bool = False,
+    cash: float = 0.0,
 ) -> Quote:
-    return Quote(execution, mark, split, delisted)
+    return Quote(execution, mark, split, delisted, cash)
 
 
 @dataclass

@@ -64,8 +64,8 @@ def test_what_is_known_later_changes_nothing(seed: int, last: int) -> None:
             if row["session"] > session:
                 row["mark"] *= 3
                 row["execution_price"] = 7.0
-                row["delisted"] = False
-                row["split"] = 2.0
+                row["delisted"], row["settlement"] = False, None
+                row["split"], row["cash"] = 2.0, 0.0
     for day in SESSIONS[last + 1 :]:
         world.targets[day] = {"instruments1": 0.5, "new": 0.5}
         world.throttle[day] = 1.0
@@ -345,3 +345,18 @@ def test_an_empty_world_has_only_cash() -> None:
     tables = run(world, settings())
     assert tables["positions"]["item"].unique().to_list() == ["cash"]
     assert tables["execution_ready"]["ready"].all()
+
+
+def test_a_dividend_is_cash_on_both_sides_on_the_ex_date() -> None:
+    world = quiet_world(paying=0.5)
+    days = NYSE.between(HISTORY, SESSIONS[-1])
+    prices = {day: (100.0, 100.0) if day < MONDAY else (98.0, 98.0) for day in days}
+    world.add("instruments", "paying", prices, cash={MONDAY: 2.0})
+    tables = run(world, settings())
+    units = held(tables, FRIDAY)["paying"]
+    assert held(tables, MONDAY)["cash"] == held(tables, FRIDAY)["cash"] + 2 * units
+    broker = tables["broker_state"].filter(session=MONDAY, item="cash")["quantity"].item()
+    assert broker == held(tables, MONDAY)["cash"]
+    row = tables["positions"].filter(session=MONDAY, item="paying").row(0, named=True)
+    assert row["earned"] == 0
+    assert tables["reconciliation"]["matched"].all()

@@ -74,6 +74,7 @@ class World:
         *,
         splits: Mapping[date, float] | None = None,
         delisted: date | None = None,
+        cash: Mapping[date, float] | None = None,
         gaps: Collection[date] = (),
     ) -> None:
         """Chain the rows of a security.
@@ -88,6 +89,8 @@ class World:
             New units per old one, by ex-date.
         delisted
             Day on which it leaves and pays its mark.
+        cash
+            Cash per unit of before, by ex-date.
         gaps
             Days whose row is not there.
         """
@@ -109,9 +112,15 @@ class World:
                     "execution_price": execution,
                     "before": first,
                     "after": rest,
-                    "total": (1 + first) * (1 + rest) - 1,
+                    "price": (1 + first) * (1 + rest) - 1,
+                    "cash": (cash or {}).get(day, 0.0),
+                    "income": (cash or {}).get(day, 0.0) / (start * split),
+                    "total": (1 + first) * (1 + rest)
+                    - 1
+                    + (cash or {}).get(day, 0.0) / (start * split),
                     "split": split,
                     "delisted": day == delisted,
+                    "settlement": "terms" if day == delisted else None,
                 }
             )
             before = mark

@@ -8,14 +8,22 @@ from datetime import date
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from quant_platform.features.avwap import avwap_features, avwap_windows
-from quant_platform.features.liquidity import liquidity_features, liquidity_windows
+from quant_platform.features.avwap import AVWAP, avwap_features, avwap_windows
+from quant_platform.features.family import Family
+from quant_platform.features.finite import finite_features, finite_windows
+from quant_platform.features.liquidity import LIQUIDITY, liquidity_features, liquidity_windows
+from quant_platform.features.rolling import Matrix
 from quant_platform.features.state import advance_state
-from quant_platform.features.trend import trend_features, trend_windows
-from quant_platform.features.volatility import volatility_features, volatility_windows
+from quant_platform.features.trend import TREND, trend_features, trend_windows
+from quant_platform.features.volatility import (
+    volatility_family,
+    volatility_features,
+    volatility_windows,
+)
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings import StateSettings, TrendSettings, VolatilitySettings
@@ -106,6 +114,46 @@ def test_what_is_known_later_changes_nothing(table: Table) -> None:
     honest = made(table, ASKED, market())
     assert made(table, ASKED, spoilt).filter(upto).equals(honest.filter(upto))
     assert not made(table, ASKED, spoilt).equals(honest)
+
+
+def centred(values: Matrix) -> Matrix:
+    """Take the next session's value, as a centred window or a join shifted the wrong way does."""
+    return np.concatenate([values[1:], values[-1:]])
+
+
+def normalised(values: Matrix) -> Matrix:
+    """Divide by the mean over everything that was asked for."""
+    return np.asarray(values / np.nanmean(values))
+
+
+@pytest.mark.parametrize("leak", [centred, normalised])
+@pytest.mark.parametrize(
+    ("family", "stem"),
+    [
+        (TREND, "roc"),
+        (AVWAP, "r2"),
+        (LIQUIDITY, "adv_money"),
+        (volatility_family(VolatilitySettings(), 252), "parkinson"),
+    ],
+)
+def test_a_planted_look_ahead_makes_ranges_differ(
+    family: Family, stem: str, leak: Callable[[Matrix], Matrix]
+) -> None:
+    honest = family.written[stem]
+    leaking = Family(family.contract, reads=family.reads, looks_at=family.looks_at)
+    for function in family.written.values():
+        leaking.column(function)
+    leaking.written[stem] = lambda *context: leak(honest(*context))
+    table = Table(
+        family.contract.kind,
+        lambda settings: finite_windows(leaking, settings),
+        lambda frames, settings, wanted: finite_features(leaking, frames, settings, wanted),
+    )
+    whole = made(table, ASKED[:5], market())
+    parts = pl.concat([made(table, [session], market()) for session in ASKED[:5]])
+    column = next(name for name in family.contract.columns if name.startswith(stem))
+    assert not parts.select(column).equals(whole.select(column))
+    assert parts.drop(column).equals(whole.drop(column))
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -14,14 +14,12 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
-from quant_platform.features.finite import finite_features
 from quant_platform.features.state import advance_state
 from quant_platform.features.volatility import (
     TAIL,
     robust_mean,
     student_tail_mean,
     tail_mean,
-    volatility_family,
     volatility_features,
     volatility_windows,
 )
@@ -241,26 +239,3 @@ def test_nothing_is_known_before_its_warm_up() -> None:
     assert found["volatility_90"] is None
     assert found["composite_volatility"] is None
     assert made(list(bars()), carried=state(), day=SESSIONS[90])["composite_volatility"] is not None
-
-
-def test_a_look_ahead_that_is_planted_changes_the_past() -> None:
-    """A centred window: what the law of late news must catch, it catches."""
-    wanted = span(SESSIONS[310], SESSIONS[330], HISTORY)
-    spoilt = [dict(row) for row in bars()]
-    for row in spoilt[321:]:
-        row["close"] *= 1.5
-        row["high"] *= 1.5
-    upto = pl.col("session") <= SESSIONS[320]
-
-    def of(rows: list[dict[str, Any]], *, leaking: bool) -> pl.DataFrame:
-        family = volatility_family.__wrapped__(COMPOSITE, 252)
-        if leaking:
-            honest = family.written["volatility"]
-            family.written["volatility"] = lambda block, length: np.roll(
-                honest(block, length), -1, axis=0
-            )
-        frames = {"bars": frame_of(rows).lazy()}
-        return finite_features(family, frames, SETTINGS, wanted).filter(upto)
-
-    assert of(spoilt, leaking=False).equals(of(list(bars()), leaking=False))
-    assert not of(spoilt, leaking=True).equals(of(list(bars()), leaking=True))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 VARIABLE = "QUANT_KNOWN_ANSWERS"
-BESIDE = Path(__file__).resolve().parents[3] / "shared" / "known_answers"
+REAL_DATA = "QUANT_REAL_DATA"
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+BESIDE = SHARED / "known_answers"
 
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "vendor" / "tradingview"
@@ -42,4 +44,18 @@ def known_answer(name: str) -> Path:
     path = Path(os.environ.get(VARIABLE, BESIDE)) / name
     if not path.is_file():
         pytest.skip(f"{name} of the known answers is not here; {VARIABLE} names their folder")
+    return path
+
+
+def real_data(name: str) -> Path:
+    """File of the real market data; the test is skipped where they are not at hand.
+
+    Parameters
+    ----------
+    name
+        Path below the folder that ``QUANT_REAL_DATA`` names.
+    """
+    path = Path(os.environ.get(REAL_DATA, SHARED / "data")) / name
+    if not path.is_file():
+        pytest.skip(f"{name} of the real data is not here; {REAL_DATA} names their folder")
     return path

@@ -1,8 +1,9 @@
 """Law 4 on vetoes, blocks, filters and the gates of an evening: each is made to fire.
 
 The gates are found where the product lists them: ``BLOCKS`` of the overlay, ``GATES`` of readiness,
-``VETOES`` and ``CUT`` of selection. (Those of scanners have a law of their own, ``filters``.) One
-without an alarm breaks the law, and so does an alarm that does not make its gate fire.
+``VETOES`` and ``CUT`` of selection. (Those of universes and scanners have a law of their own,
+``filters``.) One without an alarm breaks the law, and so does an alarm that does not make its gate
+fire.
 
 1. An *alarm* changes one thing of a filled workshop: settings, the source of one sleeve, or, for
    what only a mistake of the platform can bring about, the rows of one table.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -17,7 +18,7 @@ LAST = date(2023, 4, 12)
 
 MARKET = {
     # With this seed a security is listed and one is delisted between FIRST and LAST.
-    "platform__embedded_market__seed": 22,
+    "platform__embedded_market__seed": 1560,
     **{
         f"platform__embedded_market__dirt__{kind}": 0.003
         for kind in ("missing", "late", "corrected", "impossible", "duplicated")
@@ -42,12 +43,11 @@ _SHORT_SLEEVE = {
 }
 CHAIN: dict[str, Any] = {
     **MARKET,
-    # With this seed, after the account was opened, a coin and a fund are delisted, a stock is
-    # split, and a session of stocks arrives late.
-    "platform__embedded_market__seed": 8,
+    # With this seed and start, after the account was opened, a fund is delisted, a stock is split,
+    # and a session of stocks arrives late.
+    "platform__embedded_market__start": "2014-10-01",
+    "platform__embedded_market__seed": 166,
     "platform__embedded_market__symbols_per_sleeve": 12,
-    # The first fund, which the shipped file names, is not listed in these months.
-    "regimes__benchmark__security_id": "etfs-0001",
     "platform__history_start": CHAIN_FIRST.isoformat(),
     "platform__walk_forward_start": DECIDED.isoformat(),
     "execution__opened": OPENED.isoformat(),
@@ -65,15 +65,19 @@ SMALL_LAST = date(2022, 4, 14)
 """32 NYSE sessions around a session that arrives late as a whole, on 30 and 31 March."""
 
 
-def small_recipe(plant: Plant | None = None) -> Recipe:
-    """Recipe of one sleeve's short history, with or without a planted leak."""
-    settings = {**MARKET, "platform__history_start": SMALL_FIRST.isoformat()}
+def small_recipe(plant: Plant | None = None, more: Mapping[str, Any] | None = None) -> Recipe:
+    """Recipe of one sleeve's short history, with or without a planted leak and more settings."""
+    settings = {**MARKET, "platform__history_start": SMALL_FIRST.isoformat(), **(more or {})}
     return Recipe(settings, plant=only("instruments", plant))
 
 
-def filled_small(tmp: pytest.TempPathFactory, plant: Plant | None = None) -> Workshop:
+def filled_small(
+    tmp: pytest.TempPathFactory,
+    plant: Plant | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Workshop:
     """Fill a short history in one range."""
-    workshop = Workshop.open(tmp.mktemp("small"), small_recipe(plant))
+    workshop = Workshop.open(tmp.mktemp("small"), small_recipe(plant, more))
     workshop.make_all(SMALL_FIRST, SMALL_LAST)
     return workshop
 

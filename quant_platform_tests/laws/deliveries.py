@@ -83,6 +83,26 @@ class AlteredDelivery:
     ) -> pl.DataFrame:
         return self._delivered("actions", calendar, sleeve, knowledge_sessions)
 
+    def earnings(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._delivered("earnings", calendar, sleeve, knowledge_sessions)
+
+    def membership(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._delivered("membership", calendar, sleeve, knowledge_sessions)
+
+    def fund_facts(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._delivered("fund_facts", calendar, sleeve, knowledge_sessions)
+
+    def series(
+        self, calendar: SessionCalendar, branch: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._delivered("series", calendar, branch, knowledge_sessions)
+
     def _delivered(
         self, kind: str, calendar: SessionCalendar, sleeve: str, asked: Sequence[date]
     ) -> pl.DataFrame:

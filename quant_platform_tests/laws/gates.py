@@ -19,6 +19,7 @@ import polars as pl
 from quant_platform.lakehouse.contracts import Contract, contract_of
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.orchestration.stage import Computed, Frames, Stage
+from quant_platform.settings.platform import DirtSettings
 from quant_platform_tests.laws import deliveries, planted
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.deliveries import AlteredDelivery, Change
@@ -153,7 +154,8 @@ class Fault:
 
 
 def _levered(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(weight=pl.min_horizontal(pl.col("weight") * 1.5, 1.0))
+    whole = pl.col("weight").sum().over("session", "profile")
+    return rows.with_columns(weight=pl.min_horizontal(pl.col("weight") / whole * 1.5, 1.0))
 
 
 FAULTS = (
@@ -219,11 +221,8 @@ HONEST = Recipe(
     {
         "platform__history_start": START.isoformat(),
         "platform__walk_forward_start": START.isoformat(),
-        "platform__embedded_market__seed": 22,
-        **{
-            f"platform__embedded_market__dirt__{kind}": 0.0
-            for kind in ("missing", "late", "corrected", "impossible", "duplicated")
-        },
+        "platform__embedded_market__seed": 1560,
+        **{f"platform__embedded_market__dirt__{kind}": 0.0 for kind in DirtSettings.model_fields},
     }
 )
 """A market without a flaw, on which no gate fires."""
@@ -391,7 +390,7 @@ def _made(folder: Path, recipe: Recipe, branch: str, first: date, last: date) ->
 def _judged(branch: str) -> Plant:
     """Return the plant that leaves the tables of one sleeve that a scenario judges."""
     kinds = {kind for scenario in SCENARIOS for kind, _ in scenario.fires}
-    kinds |= {"securities", "actions"}
+    kinds |= {"securities", "actions", "universe"}
 
     def plant(stages: list[Stage], _situation: Situation) -> list[Stage]:
         return [

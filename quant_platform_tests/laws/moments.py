@@ -10,8 +10,8 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.calendars.grid import rebalance_grid
 from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.sources.simulated import SimulatedSource
-from quant_platform.sources.simulated_truth import planted_events
+from quant_platform.sources import SimulatedSource
+from quant_platform.sources.simulated.truth import planted_events
 
 EVENTS = {
     "late",

@@ -9,13 +9,14 @@ import polars as pl
 
 from quant_platform.lakehouse.content import frame_hash
 from quant_platform.lakehouse.lake import Lake
+from quant_platform.sources.registry import SERIES_BRANCH
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.workshop import Recipe, Workshop
 
 VERSIONS = "earlier versions are kept"
 ROWS = "rows are conserved"
 
-SLOW = frozenset({"securities", "actions"})
+SLOW = frozenset({"securities", "actions", "earnings", "membership", "fund_facts"})
 """Kinds of data whose first session of history holds what was known before it as well."""
 
 Seen = dict[tuple[str, date], list[str]]
@@ -78,12 +79,13 @@ def check_rows_conserved(workshop: Workshop, first: date, last: date) -> None:
     first, last
         Days that bound the range.
     """
-    sleeves = {sleeve.sleeve.name: sleeve for sleeve in workshop.recipe.sleeves}
+    sources = {sleeve.sleeve.name: sleeve.source for sleeve in workshop.recipe.sleeves}
+    sources[SERIES_BRANCH] = workshop.recipe.series
     for stage in workshop.stages:
         if not stage.contract.external:
             continue
         branch, kind = stage.table.split("/", maxsplit=1)
-        source = sleeves[branch].source
+        source = sources[branch]
         if kind not in source.kinds:
             found = f"its source '{source.name}' delivers no '{kind}' to compare with"
             raise LawBroken(ROWS, stage.table, None, found)

@@ -8,7 +8,7 @@ session's quarantine must name its rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -34,6 +34,8 @@ OWN: Mapping[str, Mapping[str, pl.Expr]] = {
     # A Saturday, and before the days that calendars cover.
     "session_in_calendar": {"session": pl.lit(date(1970, 1, 3))},
     "a_split_has_a_ratio": {"kind": pl.lit("split"), "value": pl.lit(0.0)},
+    "a_dividend_has_an_amount": {"kind": pl.lit("dividend"), "value": pl.lit(None)},
+    "a_stay_ends_after_it_began": {"valid_to": pl.col("valid_from") - pl.duration(days=1)},
 }
 """Values that break a rule whose name does not tell them."""
 
@@ -101,6 +103,7 @@ def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> 
     changes = {day: spoilt_for(stage, rule) for day, rule in plan.items()}
     kind = stage.contract.kind
     workshop = _altered(folder / "quarantined", honest, kind, changes)
+    _make_inputs(workshop, stage, list(plan))
     workshop.make(workshop.call(stage.table), list(plan))
     filed = workshop.lake.scan(f"quarantine/{stage.table}").collect()
     for day, rule in plan.items():
@@ -112,10 +115,18 @@ def check_row_rules(folder: Path, honest: Recipe, stage: Stage, first: date) -> 
     for rule in rules.refused:
         workshop = _altered(folder / "refused", honest, kind, {first: spoilt_for(stage, rule)})
         try:
+            _make_inputs(workshop, stage, [first])
             workshop.make(workshop.call(stage.table), [first])
         except SourceError:
             continue
         raise LawBroken(LAW, stage.table, first, f"a row that breaks '{rule}' was not refused")
+
+
+def _make_inputs(workshop: Workshop, stage: Stage, sessions: Sequence[date]) -> None:
+    """Make what a stage holds its rows against."""
+    wanted = stage.range_of(sessions)
+    for window in stage.windows.values():
+        workshop.make(workshop.call(window.table), wanted.loaded(window))
 
 
 def spoilt_for(stage: Stage, rule: str) -> Change:
@@ -154,10 +165,18 @@ def _repeated(delivery: Delivery) -> pl.DataFrame:
 
 def _twin(contract: Contract) -> Change:
     """Return the change that delivers a second, different row under the same key."""
-    rest = {n: c for n, c in contract.columns.items() if n not in contract.key}
+    # The platform itself computes the partition.
+    told = {n: c for n, c in contract.columns.items() if n != contract.partition}
+    rest = {n: c for n, c in told.items() if n not in contract.key}
     number = next((n for n, c in rest.items() if c.dtype.is_float()), None)
     text = next((n for n, c in rest.items() if c.dtype == pl.String), None)
-    other = pl.col(number) * 1.0001 if number else pl.col(str(text)) + " again"
+    day = next((n for n, c in rest.items() if c.dtype == pl.Date), None)
+    if number:
+        other = pl.col(number) * 1.0001
+    elif text:
+        other = pl.col(text) + " again"
+    else:
+        other = pl.lit(date(2099, 12, 31)).alias(str(day))
 
     def change(delivery: Delivery) -> pl.DataFrame:
         rows = _some(delivery)

@@ -65,7 +65,7 @@ def test_a_wrong_number_is_found(
     chain: Workshop, tables: dict[str, pl.DataFrame], table: str, column: str, identity: str
 ) -> None:
     rows = tables[table].sort("session")
-    last = pl.int_range(pl.len()) > pl.len() * 3 // 4
+    last = pl.int_range(pl.len()) > pl.len() // 2
     wrong = rows.with_columns(
         pl.when(last).then(pl.col(column) * 1.001 + 1e-6).otherwise(pl.col(column)).alias(column)
     )

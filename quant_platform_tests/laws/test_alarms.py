@@ -10,7 +10,7 @@ import pytest
 
 from quant_platform.execution import overlay
 from quant_platform.lakehouse.gates import Gate
-from quant_platform.scanners import engine
+from quant_platform.scanners import engine, universe
 from quant_platform_tests.laws import filters
 from quant_platform_tests.laws.alarms import (
     ALARMS,
@@ -22,12 +22,15 @@ from quant_platform_tests.laws.alarms import (
 )
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.conftest import CHAIN
-from quant_platform_tests.laws.filters import check_scanner
+from quant_platform_tests.laws.filters import check_scanner, check_universe
 from quant_platform_tests.laws.gates import UNEVIDENCED, Unevidenced, check_unevidenced
 from quant_platform_tests.laws.workshop import Recipe, Workshop
 
 SCANNERS = [
     stage.table for stage in Recipe(CHAIN).graph(Path()).stages if stage.contract.kind == "scan"
+]
+UNIVERSES = [
+    stage.table for stage in Recipe(CHAIN).graph(Path()).stages if stage.contract.kind == "universe"
 ]
 
 
@@ -43,6 +46,30 @@ def test_an_alarm_fires_its_gates(alarm: Alarm, chain: Workshop) -> None:
 @pytest.mark.parametrize("table", SCANNERS)
 def test_every_gate_of_a_scanner_fires(table: str, chain: Workshop) -> None:
     check_scanner(chain, chain.stage(table))
+
+
+@pytest.mark.parametrize("table", UNIVERSES)
+def test_every_screen_of_a_universe_fires(table: str, chain: Workshop) -> None:
+    check_universe(chain, chain.stage(table))
+
+
+def test_a_screen_that_stops_nobody_is_caught(
+    chain: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = universe.entry
+    monkeypatch.setattr(
+        universe, "entry", lambda rule, _, value, limit: entry(rule, pl.lit(True), value, limit)
+    )
+    with pytest.raises(LawBroken, match="gate 'stale' fired on 0 of"):
+        check_universe(chain, chain.stage(UNIVERSES[0]))
+
+
+def test_a_screen_that_nobody_knows_is_caught(
+    chain: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "universe_gates", lambda *_: [Gate("short_interest", "choice")])
+    with pytest.raises(LawBroken, match="nothing is known to make its gate 'short_interest' fire"):
+        check_universe(chain, chain.stage(UNIVERSES[0]))
 
 
 def test_an_excluded_symbol_is_a_gate(chain: Workshop) -> None:

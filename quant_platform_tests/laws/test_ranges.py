@@ -22,6 +22,7 @@ from quant_platform_tests.laws.conftest import (
     small_recipe,
 )
 from quant_platform_tests.laws.deliveries import AlteredDelivery
+from quant_platform_tests.laws.nothing_lost import SLOW
 from quant_platform_tests.laws.ranges import (
     Segment,
     check_made_over_again,
@@ -33,8 +34,8 @@ from quant_platform_tests.small_project import SmallProject
 
 LEAKY = "instruments/features_trend"
 BAD_DAY = date(2022, 3, 23)
-SEPARATE = {"instruments/securities", "instruments/actions"}
-"""Tables that do not stand on bars."""
+SEPARATE = {f"instruments/{kind}" for kind in SLOW}
+"""Tables that can do without bars."""
 BAD_SEGMENT = (BAD_DAY - timedelta(days=2), BAD_DAY + timedelta(days=5))
 
 

@@ -22,12 +22,18 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.layout import TableLayout
 from quant_platform.lakehouse.rules import TRAILING_SESSIONS
 from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.graph import Graph, Overrides, build_graph, sleeve_contexts
+from quant_platform.orchestration.graph import (
+    Graph,
+    Overrides,
+    build_graph,
+    sleeve_contexts,
+)
 from quant_platform.orchestration.io import LakeIOManager
 from quant_platform.orchestration.making import Made, make_range
 from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source
+from quant_platform.sources.registry import SERIES_BRANCH, series_source
 from quant_platform_tests.small_project import EVENING, small_settings
 
 RUN = "law"
@@ -114,10 +120,19 @@ class Recipe:
         sources = {sleeve.sleeve.name: self.alter(sleeve.source) for sleeve in plain}
         return list(sleeve_contexts(settings, Overrides(sources, clock=self.clock)))
 
+    @cached_property
+    def series(self) -> Source:
+        """The source of the shared series, altered or not."""
+        told = series_source(_settings(self.changes))
+        assert told is not None
+        source, _ = told
+        return source if self.alter is None else self.alter(source)
+
     def graph(self, folder: Path) -> Graph:
         """Build the graph for a folder."""
         settings = self.settings(folder)
         sources = {sleeve.sleeve.name: sleeve.source for sleeve in self.sleeves}
+        sources[SERIES_BRANCH] = self.series
         plant, situation = self.plant, Situation(settings.lake_root, self.clock)
         stages = None if plant is None else lambda known: plant(known, situation)
         overrides = Overrides(sources if self.alter else None, stages, self.clock)

@@ -13,7 +13,7 @@ from quant_platform_tests.lakehouse.small_lake import CALENDAR
 
 
 def action(
-    security: str, ex: date, value: float, *, kind: str = "split", known: date | None = None
+    security: str, ex: date, value: float | None, *, kind: str = "split", known: date | None = None
 ) -> dict[str, Any]:
     """One published version of an action; known on the session before its ex session."""
     arrival = CALENDAR.offset(ex, -1) if known is None else known
@@ -25,6 +25,7 @@ def action(
         "known_at": CALENDAR.close(arrival) + timedelta(minutes=30),
         "known_at_basis": "observed",
         "value": value,
+        "counterpart": None,
     }
 
 

@@ -196,7 +196,7 @@ class Garbled:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return self.honest.kinds
+        return self.honest.kinds & {"bars", "securities", "actions"}
 
     def bars(self, calendar: SessionCalendar, sleeve: str, asked: Sequence[date]) -> pl.DataFrame:
         rows = self.honest.bars(calendar, sleeve, asked)

@@ -286,12 +286,19 @@ def test_chunks_come_job_by_job_and_in_order_of_time(lake: Lake) -> None:
         ({}, set()),
         (
             {"platform__features__state__replay_sessions": 9},
-            {"features_state", "features_trend"},
+            {"features_state", "features_trend", "features_avwap"},
         ),
-        ({"platform__features__trend__block_sessions": 21}, {"features_trend"}),
+        (
+            {"platform__features__trend__block_sessions": 21},
+            {"features_trend", "features_avwap", "features_liquidity"},
+        ),
         (
             {"platform__embedded_market__seed": 8},
-            {"securities", "bars", "actions", "returns", "features_state", "features_trend"},
+            {
+                *("securities", "bars", "actions", "returns", "quality", "universe"),
+                *("universe_counts", "features_state", "features_trend", "features_avwap"),
+                "features_liquidity",
+            },
         ),
         ({"platform__backfill_chunk": 20}, set()),
         ({"platform__ui__port": 4000}, set()),
@@ -310,9 +317,11 @@ def test_a_setting_touches_the_tables_that_depend_on_it(
             stale_kinds[job] = {table.split("/")[1] for table, days in found.items() if days}
             for table, days in found.items():
                 assert len(days) in {0, len(wanted.sessions)}, table
-        # What begins later has nothing yet that could be stale.
+        # Coins have no results, indices and funds. What begins later has nothing yet that could be
+        # stale.
+        others = {"earnings", "membership", "fund_facts", "series"} if "bars" in touched else set()
         assert stale_kinds == {
-            "us_daily": touched,
+            "us_daily": touched | others,
             "crypto_daily": touched,
             "portfolio_daily": set(),
         }

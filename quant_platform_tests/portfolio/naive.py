@@ -19,12 +19,13 @@ from quant_platform_tests.portfolio.stages import frame_of
 
 @dataclass(frozen=True)
 class Price:
-    """One security on one session, in units of that session."""
+    """One security on one session, in units of that session; cash per unit of the one before."""
 
     mark: float
     execution: float | None = None
     split: float = 1.0
     delisted: bool = False
+    cash: float = 0.0
 
 
 Prices = Mapping[date, Mapping[str, Price]]
@@ -47,7 +48,8 @@ def returns_of(prices: Prices) -> pl.DataFrame:
     last: dict[str, float] = {}
     for session, day in sorted(prices.items()):
         for name, price in sorted(day.items()):
-            previous = last.get(name, price.execution or price.mark) / price.split
+            start = last.get(name, price.execution or price.mark)
+            previous = start / price.split
             early = (price.execution or price.mark) / previous - 1
             late = price.mark / price.execution - 1 if price.execution else 0.0
             rows.append(
@@ -60,9 +62,13 @@ def returns_of(prices: Prices) -> pl.DataFrame:
                     "execution_price": price.execution,
                     "before": early,
                     "after": late,
-                    "total": (1 + early) * (1 + late) - 1,
+                    "price": (1 + early) * (1 + late) - 1,
+                    "cash": price.cash,
+                    "income": price.cash / start,
+                    "total": (1 + early) * (1 + late) - 1 + price.cash / start,
                     "split": price.split,
                     "delisted": price.delisted,
+                    "settlement": "terms" if price.delisted else None,
                 }
             )
             last[name] = price.mark
@@ -79,10 +85,13 @@ def keep(
     book = Book()
     for number, session in enumerate(sessions):
         day = prices[session]
+        # Paid to who held the evening before, and not traded with on the day itself.
+        paid = sum(units * day[name].cash for name, units in book.units.items())
         for name in book.units:
             book.units[name] *= day[name].split
         decision = decisions.get(sessions[number - 1]) if number else None
         traded, cost = ({}, 0.0) if decision is None else _rebalance(book, day, decision, rate)
+        book.cash += paid
         for name in [name for name in book.units if day[name].delisted]:
             book.cash += book.units.pop(name) * day[name].mark
         book.values.append(book.cash + sum(u * day[n].mark for n, u in book.units.items()))

@@ -105,9 +105,13 @@ def walks(
                     "execution_price": None if halted else opened,
                     "before": early,
                     "after": late,
+                    "price": (1 + early) * (1 + late) - 1,
+                    "cash": 0.0,
+                    "income": 0.0,
                     "total": (1 + early) * (1 + late) - 1,
                     "split": 1.0,
                     "delisted": False,
+                    "settlement": None,
                 }
             )
     return frame_of(RETURNS, rows)
@@ -122,7 +126,10 @@ def without(
         returns = returns.filter(~(own & (pl.col("session") < since)))
     if leaves is not None:
         returns = returns.filter(~(own & (pl.col("session") > leaves))).with_columns(
-            delisted=pl.col("delisted") | (own & (pl.col("session") == leaves))
+            delisted=pl.col("delisted") | (own & (pl.col("session") == leaves)),
+            settlement=pl.when(own & (pl.col("session") == leaves))
+            .then(pl.lit("terms", RETURNS.columns["settlement"].dtype))
+            .otherwise("settlement"),
         )
     return returns
 

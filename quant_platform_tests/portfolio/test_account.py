@@ -128,7 +128,7 @@ def test_identities(story: tuple[Prices, dict[date, dict[str, float]], float]) -
 
 
 def year(seed: int) -> tuple[Prices, dict[date, dict[str, float]]]:
-    """Draw a year of six names with halts, splits and a delisting; decide every 21 sessions."""
+    """Draw a year of six names with halts, splits, dividends and a delisting."""
     random = np.random.default_rng(seed)
     names = "abcdef"
     marks = dict.fromkeys(names, 50.0)
@@ -142,7 +142,9 @@ def year(seed: int) -> tuple[Prices, dict[date, dict[str, float]]]:
             marks[name] = opened * float(np.exp(random.normal(0, 0.02)))
             halted = random.uniform() < 0.02
             leaves = (number, name) == (150, "d")
-            day[name] = Price(marks[name], None if halted or leaves else opened, split, leaves)
+            paid = {(60, "a"): 0.4, (90, "a"): 0.8, (91, "e"): 30.0}.get((number, name), 0.0)
+            price = None if halted or leaves else opened
+            day[name] = Price(marks[name], price, split, leaves, paid)
             if leaves:
                 del marks[name]
         prices[session] = day

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from quant_platform.portfolio.decide import UNSEEN
+from quant_platform.settings.platform import DirtSettings
 from quant_platform_tests.laws import deliveries
 from quant_platform_tests.laws.conftest import CHAIN, CHAIN_FIRST, DECIDED
 from quant_platform_tests.laws.deliveries import AlteredDelivery, Change, Delivery
@@ -20,10 +21,7 @@ from quant_platform_tests.laws.workshop import EARLY, Recipe, Workshop, only
 
 SLEEVE = "instruments"
 STAGES = only(SLEEVE, groups=EARLY | {"scans", "selection", "portfolio"})
-CLEAN = {
-    f"platform__embedded_market__dirt__{kind}": 0.0
-    for kind in ("missing", "late", "corrected", "impossible", "duplicated")
-}
+CLEAN = {f"platform__embedded_market__dirt__{kind}": 0.0 for kind in DirtSettings.model_fields}
 LAST = date(2018, 8, 2)
 """Just after the third decision of this history."""
 KINDS = ("bars", "returns", "candidates", "selection", "weights", "holdings", "profile_returns")

@@ -32,7 +32,7 @@ from quant_platform.settings.regimes import E1Settings, RegimeLabel, RegimeSetti
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, bar, bars_frame
 from quant_platform_tests.market.actions import action, actions_frame
-from quant_platform_tests.scanners.chain import HISTORY, LAST, market, span
+from quant_platform_tests.scanners.chain import HISTORY, market, span
 from quant_platform_tests.sources.markets import NYSE
 
 SHIPPED = Path(__file__).parents[2] / "assets_config" / "regimes.yaml"
@@ -498,15 +498,15 @@ def test_each_window_reaches_what_its_longest_input_needs() -> None:
 
 def test_the_shipped_benchmark_and_breadth_sleeve_are_those_of_the_embedded_market() -> None:
     """The market of the sources through the real stages; every session has all of E1's inputs."""
-    windows = regime_windows(SETTINGS)
+    windows, last = regime_windows(SETTINGS), date(2024, 3, 28)
     tables = {
         f"{sleeve}/{kind}": rows
         for sleeve in ("etfs", "instruments")
-        for kind, rows in market(sleeve).items()
+        for kind, rows in market(sleeve, last=last).items()
     }
     bars = tables[windows["benchmark"].table]
     (symbol,) = bars.filter(pl.col("security_id") == INDEX)["symbol"].unique()
-    wanted = span(NYSE, HISTORY, LAST)
+    wanted = span(NYSE, HISTORY, last)
     frames = {
         name: tables[window.table].lazy() for name, window in windows.items() if name != "regime"
     } | {"regime": REGIME.empty().lazy()}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from quant_platform.lakehouse.contracts.daily import DAILY
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.contracts.selection import SELECTION
+from quant_platform.lakehouse.contracts.universe import UNIVERSE
 from quant_platform.lakehouse.rules import judge, row_count
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.reports.board import Board
@@ -178,6 +179,7 @@ def test_what_a_scanner_asked_is_counted_on_the_session_after_the_weekend() -> N
     )["scan_binance_spot_trend"]
     frames = {
         "crypto_scan_binance_spot_trend": made.lazy(),
+        "crypto_universe": UNIVERSE.empty().lazy(),
         "crypto_selection": SELECTION.empty().lazy(),
     }
     counted = GATES.validate("reports/gates", gate_counts(frames, scope, wanted))

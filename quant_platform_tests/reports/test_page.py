@@ -229,3 +229,12 @@ def test_the_page_lists_all_rates_and_warns_of_those_that_tell_nothing() -> None
     text = daily_markdown(report(inputs(), sessions=(LAST,)), LAST, checks=checks)
     assert "x/bars: row\\_count" in text
     assert "fired in each of 252 cases" in text
+
+
+def test_a_history_of_survivors_carries_a_band() -> None:
+    tables = inputs()
+    assert 'class="band"' not in page_of(tables)
+    biased = SCOPE.model_copy(update={"biased": ("instruments",)})
+    page = page_of(tables, biased)
+    assert page.index('class="band"') < page.index('class="chips"')
+    assert "Survivorship bias: instruments" in page

@@ -21,8 +21,11 @@ from quant_platform.market.returns import session_returns
 from quant_platform.scanners.candidates import candidates_windows, unite
 from quant_platform.scanners.engine import scan, scan_windows
 from quant_platform.scanners.screener import screen, screener_windows
+from quant_platform.scanners.universe import session_universe, universe_windows
 from quant_platform.settings import StateSettings, TrendSettings
+from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.universe import UniverseSettings
 from quant_platform.sources import SimulatedSleeve, SimulatedSource
 from quant_platform_tests.scanners.manifests import shipped
 from quant_platform_tests.sources.markets import CRYPTO, DIRTY, NYSE
@@ -37,11 +40,22 @@ SCANNERS = {
 }
 ASSET_CLASSES = {"instruments": "stock", "etfs": "etf", "crypto": "crypto"}
 TREND = TrendSettings()
+STALE = HygieneSettings().stale_sessions
 SOURCE = replace(
     DIRTY,
+    # In the year after HISTORY stocks and funds mostly rise, so that scanners find more than they
+    # keep, and the regime turns after it; a session of stocks arrives late after May of 2022.
+    seed=207,
     sleeves=tuple(SimulatedSleeve(name, (kind,), 60) for name, kind in ASSET_CLASSES.items()),
 )
 """The embedded market with as many symbols as it is shipped with."""
+SOURCES = {
+    "instruments": SOURCE,
+    "etfs": SOURCE,
+    # Of coins there is a rebalance at which everything fell, and no scanner finds anything.
+    "crypto": replace(SOURCE, seed=DIRTY.seed),
+}
+"""The market by sleeve."""
 
 Tables = Mapping[str, pl.DataFrame]
 """A sleeve's tables by kind."""
@@ -65,8 +79,9 @@ def handed(
 
 
 @lru_cache(maxsize=4)
-def market(sleeve: str, source: SimulatedSource = SOURCE, last: date = LAST) -> Tables:
+def market(sleeve: str, source: SimulatedSource | None = None, last: date = LAST) -> Tables:
     """Tables of one sleeve from the start of history on, each by its real stage."""
+    source = source or SOURCES[sleeve]
     wanted = span(CALENDARS[sleeve], HISTORY, last)
     bars = published_bars(source, sleeve, wanted).rows
     actions = published_actions(source, sleeve, wanted).rows
@@ -84,9 +99,20 @@ def market(sleeve: str, source: SimulatedSource = SOURCE, last: date = LAST) -> 
     return tables | {"screener": screened(tables, wanted)}
 
 
+def belonging(
+    tables: Tables, wanted: SessionRange, settings: UniverseSettings | None = None
+) -> pl.DataFrame:
+    """Make the universe of a range and hold the rows to their contract."""
+    own = settings or UniverseSettings()
+    frames = handed(tables, universe_windows(own, tables.keys(), STALE), wanted)
+    made = session_universe(frames, own, wanted, stale_sessions=STALE)
+    return CONTRACTS["universe"].validate("x/universe", made)
+
+
 def screened(tables: Tables, wanted: SessionRange) -> pl.DataFrame:
-    """Screen a range and hold the rows to their contract."""
-    made = screen(handed(tables, screener_windows(TREND), wanted), TREND, wanted)
+    """Screen the universe of a range and hold the rows to their contract."""
+    there = {**tables, "universe": belonging(tables, wanted)}
+    made = screen(handed(there, screener_windows(TREND), wanted), TREND, wanted)
     return CONTRACTS["screener"].validate("x/screener", made)
 
 

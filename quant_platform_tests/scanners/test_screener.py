@@ -16,6 +16,7 @@ from quant_platform.scanners.screener import VALUE_SESSIONS, screen, screener_wi
 from quant_platform.settings import TrendSettings
 from quant_platform_tests.features.naive import corrected, known, walk
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, bars_frame, span
+from quant_platform_tests.scanners.chain import belonging, handed
 
 DAYS = SESSIONS[:60]
 STRICT = TrendSettings(max_missing_share=0.0)
@@ -64,14 +65,11 @@ def run(
         "bars": bars if isinstance(bars, pl.DataFrame) else bars_frame(bars),
         "securities": table("securities", securities),
     }
+    tables["actions"] = table("actions", [])
+    tables["universe"] = belonging(tables, wanted)
     for kind in ("features_trend", "features_state", "returns"):
         tables[kind] = table(kind, (derivations or {}).get(kind, []))
-    frames = {
-        name: tables[window.table]
-        .filter(pl.col(CONTRACTS[window.table].partition).is_in(wanted.loaded(window)))
-        .lazy()
-        for name, window in screener_windows(settings).items()
-    }
+    frames = handed(tables, screener_windows(settings), wanted)
     return SCREENER.validate("x/screener", screen(frames, settings, wanted))
 
 
@@ -314,3 +312,13 @@ def test_the_window_reaches_what_value_traded_needs_and_no_further() -> None:
     oldest = CALENDAR.offset(session, -window.lookback)
     shorter = [one for one in bars if one["session"] != oldest]
     assert run(shorter, told, session, session)["Value.Traded"].null_count() == 1
+
+
+def test_what_is_stale_is_out_of_the_universe_until_it_trades() -> None:
+    bars = [bar("b", day) for day in DAYS]
+    frozen = {"open": 9.0, "high": 9.0, "low": 9.0, "close": 9.0, "volume": 0.0}
+    bars += [bar("a", day) | (frozen if 20 <= n < 26 else {}) for n, day in enumerate(DAYS)]
+    made = run(bars, [description("a", DAYS[0]), description("b", DAYS[0])])
+    # The fifth session without a trade or a move is the first that is too many.
+    assert [day for day in DAYS if day not in sessions_of(made, "a")] == DAYS[24:26]
+    assert sessions_of(made, "b") == list(DAYS)

@@ -153,6 +153,7 @@ def told_gone(sleeve: str, security: str, session: date) -> Mapping[str, pl.Data
             "known_at": [close],
             "known_at_basis": ["observed"],
             "value": [1.0],
+            "counterpart": [None],
         },
         schema=CONTRACTS["actions"].empty().schema,
     )

@@ -103,6 +103,51 @@ class AlteredSource:
             )
         return self._truncated(altered)
 
+    def earnings(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._spoilt(calendar, sleeve, "earnings", knowledge_sessions)
+
+    def membership(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._spoilt(calendar, sleeve, "membership", knowledge_sessions)
+
+    def fund_facts(
+        self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        return self._spoilt(calendar, sleeve, "fund_facts", knowledge_sessions)
+
+    def series(
+        self, calendar: SessionCalendar, branch: str, knowledge_sessions: Sequence[date]
+    ) -> pl.DataFrame:
+        rows = self.inner.series(calendar, branch, knowledge_sessions)
+        if self.repeople_after is not None:
+            later = pl.col("known_at") > self.repeople_after
+            newcomers = rows.filter(later).with_columns(pl.col("series") + _NEWCOMER)
+            rows = pl.concat([rows, newcomers])
+        return self._truncated(self._scaled(rows))
+
+    def _spoilt(
+        self, calendar: SessionCalendar, sleeve: str, kind: str, asked: Sequence[date]
+    ) -> pl.DataFrame:
+        rows = getattr(self.inner, kind)(calendar, sleeve, asked)
+        return self._truncated(self._scaled(self._repeopled(calendar, sleeve, rows)))
+
+    def _scaled(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Multiply numbers and move first days of what became known later."""
+        if self.corrupt_after is None:
+            return rows
+        later = pl.col("known_at") > self.corrupt_after
+        moved = [name for name in ("valid_from", "announced_on") if name in rows.columns]
+        return rows.with_columns(
+            pl.when(later).then(pl.col(pl.Float64) * 7).otherwise(pl.col(pl.Float64)),
+            *(
+                pl.when(later).then(pl.col(name) - pl.duration(days=9)).otherwise(name).alias(name)
+                for name in moved
+            ),
+        )
+
     def _truncated(self, rows: pl.DataFrame) -> pl.DataFrame:
         if self.truncate_after is None:
             return rows
@@ -115,7 +160,8 @@ class AlteredSource:
             return rows
         everything = self.inner.securities(calendar, sleeve, calendar.sessions)
         listed_later = (
-            everything.filter(pl.col("delisted_on").is_null())
+            everything.group_by("security_id")
+            .agg(pl.col("known_at").min())
             .filter(pl.col("known_at") > self.repeople_after)["security_id"]
             .sort()
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import polars as pl
+
 from quant_platform.calendars import build_calendar
 from quant_platform.sources import Dirt, SimulatedSleeve, SimulatedSource
 
@@ -20,10 +22,37 @@ DIRTY = SimulatedSource(
     seed=7,
     start=date(2015, 1, 2),
     sleeves=SLEEVES,
-    dirt=Dirt(missing=0.002, late=0.002, corrected=0.002, impossible=0.001, duplicated=0.001),
+    dirt=Dirt(
+        missing=0.002,
+        late=0.002,
+        corrected=0.002,
+        impossible=0.001,
+        duplicated=0.001,
+        bad_print=0.0005,
+        untraded=0.0005,
+        stale=0.0003,
+    ),
     lag=timedelta(minutes=30),
 )
 CLEAN = SimulatedSource(
     seed=7, start=date(2015, 1, 2), sleeves=SLEEVES, dirt=Dirt(), lag=timedelta(minutes=30)
 )
 CASES = [(NYSE, "instruments"), (NYSE, "etfs"), (CRYPTO, "crypto")]
+
+FIRST, LAST = date(2022, 6, 1), date(2025, 6, 30)
+VALUES = ("open", "high", "low", "close", "volume")
+
+
+def content(frame: pl.DataFrame) -> tuple[list[tuple[object, ...]], bytes]:
+    """Return everything a frame holds, numbers by their bits."""
+    return (
+        frame.drop(*VALUES, strict=False).rows(),
+        frame.select(pl.col(pl.Float64)).to_numpy().tobytes(),
+    )
+
+
+def actions_of(sleeve: str, kind: str, source: SimulatedSource = CLEAN) -> pl.DataFrame:
+    """Return the actions of one kind up to the last day."""
+    calendar = {name: calendar for calendar, name in CASES}[sleeve]
+    known = calendar.between(date(2015, 1, 2), LAST)
+    return source.actions(calendar, sleeve, known).filter(pl.col("kind") == kind)

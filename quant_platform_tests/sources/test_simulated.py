@@ -22,25 +22,28 @@ from quant_platform.sources import (
     BAR_SCHEMA,
     SECURITY_SCHEMA,
     Dirt,
+    Planted,
     SimulatedSleeve,
     SimulatedSource,
     Source,
     build_source,
 )
-from quant_platform.sources.simulated_market import simulate
-from quant_platform_tests.sources.markets import CASES, CLEAN, CRYPTO, DIRTY, GRACE, NYSE
+from quant_platform.sources.simulated.market import simulate
+from quant_platform_tests.sources.markets import (
+    CASES,
+    CLEAN,
+    CRYPTO,
+    DIRTY,
+    FIRST,
+    GRACE,
+    LAST,
+    NYSE,
+    VALUES,
+    actions_of,
+    content,
+)
 
-FIRST, LAST = date(2022, 6, 1), date(2025, 6, 30)
-VALUES = ("open", "high", "low", "close", "volume")
 cases = pytest.mark.parametrize(("calendar", "sleeve"), CASES, ids=[s for _, s in CASES])
-
-
-def content(frame: pl.DataFrame) -> tuple[list[tuple[object, ...]], bytes]:
-    """Return everything a frame holds, numbers by their bits."""
-    return (
-        frame.drop(*VALUES, strict=False).rows(),
-        frame.select(pl.col(pl.Float64)).to_numpy().tobytes(),
-    )
 
 
 @lru_cache(maxsize=32)
@@ -114,9 +117,13 @@ def test_a_closure_changes_nothing_that_was_known_before_it() -> None:
     assert content(DIRTY.bars(closed, "instruments", before)) == content(
         DIRTY.bars(NYSE, "instruments", before)
     )
-    assert content(DIRTY.actions(closed, "instruments", before)) == content(
-        DIRTY.actions(NYSE, "instruments", before)
+    # What was to happen on that very session moves to the next one.
+    planned, moved = (
+        DIRTY.actions(c, "instruments", before).filter(pl.col("session") < closure)
+        for c in (NYSE, closed)
     )
+    assert planned.height > 100
+    assert content(moved) == content(planned)
     after = CLEAN.bars(closed, "instruments", closed.between(closure, date(2024, 4, 1)))
     assert closure not in set(after["session"])
 
@@ -219,15 +226,32 @@ def test_the_universe_lives(calendar: SessionCalendar, sleeve: str) -> None:
     assert (listings["listed_on"] > date(2016, 1, 1)).any()
     announced = listings.filter(pl.col("delisted_on").is_not_null())
     assert announced.height > 0
-    assert (listings.group_by("security_id").len()["len"] <= 2).all()
+    # A listing, a delisting, and between them at most one new name.
+    assert (listings.group_by("security_id").len()["len"] <= 3).all()
     # A delisting is known on its day, and not before.
     assert calendar.knowledge_sessions(announced["known_at"]).to_list() == (
         announced["delisted_on"].to_list()
     )
-    first = listings.filter(pl.col("delisted_on").is_null())
+    first = listings.unique("security_id", keep="first", maintain_order=True)
     assert calendar.knowledge_sessions(first["known_at"]).to_list() == first["listed_on"].to_list()
-    assert not first["security_id"].is_duplicated().any()
-    assert not first["symbol"].is_duplicated().any()
+
+
+def test_a_symbol_is_one_security_in_each_session_and_several_over_time() -> None:
+    bars = CLEAN.bars(NYSE, "instruments", NYSE.between(date(2015, 1, 2), LAST))
+    assert not bars.select("symbol", "session").is_duplicated().any()
+    everything = [c.between(date(2015, 1, 2), LAST) for c, _ in CASES]
+    listings = [CLEAN.securities(c, s, a) for (c, s), a in zip(CASES, everything, strict=True)]
+    names = pl.concat(listings).select("symbol", "security_id").unique()
+    assert names["symbol"].is_duplicated().any()
+    # One security through its renames, whose new name its bars carry from the day on.
+    renames = actions_of("instruments", "rename").filter(pl.col("session") <= LAST)
+    assert renames.height > 1
+    for row in renames.iter_rows(named=True):
+        own = bars.filter(pl.col("security_id") == row["security_id"])
+        after = own.filter(pl.col("session") >= row["session"])
+        before = own.filter(pl.col("session") < row["session"])
+        assert set(after["symbol"]) == {row["counterpart"]}
+        assert row["counterpart"] not in set(before["symbol"])
 
 
 def test_bars_lie_within_the_listing() -> None:
@@ -251,107 +275,21 @@ def test_bars_lie_within_the_listing() -> None:
     assert (joined["last"] == joined.select(last)["delisted_on"]).all()
 
 
-def actions_of(sleeve: str, kind: str, source: SimulatedSource = CLEAN) -> pl.DataFrame:
-    """Return the actions of one kind up to the last day."""
-    calendar = {name: calendar for calendar, name in CASES}[sleeve]
-    known = calendar.between(date(2015, 1, 2), LAST)
-    return source.actions(calendar, sleeve, known).filter(pl.col("kind") == kind)
-
-
-@cases
-def test_actions_do_not_depend_on_range_or_chunks(calendar: SessionCalendar, sleeve: str) -> None:
-    asked = calendar.between(date(2019, 3, 1), date(2023, 12, 29))
-    whole_range = DIRTY.actions(calendar, sleeve, asked)
-    assert set(calendar.knowledge_sessions(whole_range["known_at"])) <= set(asked)
-    assert whole_range.height > 2
-    for length in (1, 97, 400):
-        chunks = [
-            DIRTY.actions(calendar, sleeve, asked[at : at + length])
-            for at in range(0, len(asked), length)
-        ]
-        assert content(pl.concat(chunks)) == content(whole_range)
-
-
-@pytest.mark.parametrize("sleeve", ["instruments", "etfs"])
-def test_a_split_is_announced_and_changes_the_units_of_prices_and_volumes(sleeve: str) -> None:
-    bars = CLEAN.bars(NYSE, sleeve, NYSE.between(date(2015, 1, 2), LAST))
-    cells = bars.select("security_id", "session", "close", "volume").iter_rows()
-    of = {(security, session): (close, volume) for security, session, close, volume in cells}
-    splits = actions_of(sleeve, "split").filter(pl.col("session") <= LAST)
-    assert splits.height > 5
-    changes = []
-    for row in splits.iter_rows(named=True):
-        security, ex, ratio = row["security_id"], row["session"], row["value"]
-        assert NYSE.knowledge_session(row["known_at"]) < ex
-        before, after = of[security, NYSE.offset(ex, -1)], of[security, ex]
-        assert 0.8 < after[0] * ratio / before[0] < 1.25
-        changes.append(after[1] / before[1] / ratio)
-    # Volume of one day is noisy; that of many is not.
-    assert 0.7 < np.median(changes) < 1.4
-
-
-def test_splits_go_both_ways_and_coins_have_none() -> None:
-    ratios = {s: set(actions_of(s, "split")["value"]) for s in ("instruments", "etfs", "crypto")}
-    assert ratios["instruments"] == {2.0, 4.0, 0.2}
-    assert {2.0, 4.0} <= ratios["etfs"]
-    assert ratios["crypto"] == set()
-    # A low price is lifted, any other is not.
-    prices = whole(NYSE, "instruments", CLEAN).select("security_id", "session", "close")
-    splits = actions_of("instruments", "split").with_columns(
-        session=NYSE.knowledge_sessions(actions_of("instruments", "split")["known_at"])
-    )
-    announced = splits.join(prices, on=["security_id", "session"])
-    assert announced.height > 3
-    assert ((announced["close"] < 20) == (announced["value"] == 0.2)).all()
-
-
-@cases
-def test_a_delisting_pays_the_last_close_or_a_fraction_of_it(
-    calendar: SessionCalendar, sleeve: str
-) -> None:
-    known = calendar.between(date(2015, 1, 2), LAST)
-    announced = CLEAN.securities(calendar, sleeve, known).drop_nulls("delisted_on")
-    paid = actions_of(sleeve, "delisting")
-    assert (
-        paid.select("security_id", "session", "known_at")
-        .sort("security_id")
-        .equals(
-            announced.select("security_id", session="delisted_on", known_at="known_at").sort(
-                "security_id"
-            )
-        )
-    )
-    # Known by the cutoff of the ex session, which has no bar any more.
-    assert calendar.knowledge_sessions(paid["known_at"]).to_list() == paid["session"].to_list()
-    last = (
-        CLEAN.bars(calendar, sleeve, known)
-        .group_by("security_id")
-        .agg(pl.col("session").max(), pl.col("close").sort_by("session").last())
-    )
-    ends = paid.join(last, on="security_id", suffix="_last")
-    assert [calendar.offset(day, 1) for day in ends["session_last"]] == ends["session"].to_list()
-    share = (ends["value"] / ends["close"]).to_numpy()
-    merged = share == 1
-    assert merged.any()
-    assert (~merged).any() or ends.height < 6
-    assert ((share[~merged] > 0.04) & (share[~merged] < 0.51)).all()
-
-
 @pytest.mark.parametrize("sleeve", ["instruments", "etfs"])
 def test_the_shipped_market_of_2023_has_a_split_and_a_delisting(sleeve: str) -> None:
     """The year that a first run shows; sixty symbols as shipped."""
     shipped = replace(CLEAN, sleeves=tuple(replace(s, symbols=60) for s in CLEAN.sleeves))
-    for kind in ("split", "delisting"):
-        seen = actions_of(sleeve, kind, shipped)["session"]
-        assert seen.is_between(date(2023, 1, 3), date(2023, 12, 29)).any(), kind
+    for kinds in (("split",), ("delisting", "merger")):
+        seen = pl.concat([actions_of(sleeve, kind, shipped)["session"] for kind in kinds])
+        assert seen.is_between(date(2023, 1, 3), date(2023, 12, 29)).any(), kinds
 
 
 @pytest.mark.parametrize(
     ("calendar", "sleeve", "day", "closes"),
     [
-        (NYSE, "instruments", date(2024, 7, 3), [2831.64, 291.65, 34.83, 23.78]),
-        (NYSE, "etfs", date(2015, 1, 2), [24.19, 29.93, 165.8, 36.1]),
-        (CRYPTO, "crypto", date(2024, 7, 6), [49.011, 1016.7, 0.021876, 0.40036]),
+        (NYSE, "instruments", date(2024, 7, 3), [97.69, 25.32, 119.37, 78.01]),
+        (NYSE, "etfs", date(2015, 1, 2), [205.41, 25.35, 21.96, 126.25]),
+        (CRYPTO, "crypto", date(2024, 7, 6), [110140.0, 15548.0, 1723.3, 2.3741]),
     ],
 )
 def test_the_numbers_are_the_same_everywhere(
@@ -368,10 +306,23 @@ def test_the_settings_describe_the_market() -> None:
     assert isinstance(source, SimulatedSource)
     assert source == SimulatedSource.from_settings(described)
     assert {sleeve.name for sleeve in source.sleeves} == set(described.sleeves)
-    assert source.dirt.rates == tuple(described.platform.embedded_market.dirt.model_dump().values())
+    assert source.dirt == Dirt(**described.platform.embedded_market.dirt.model_dump())
+    assert source.planted == Planted()
+    nothing = load_settings(
+        project, overrides={"platform.embedded_market.null_market": True}, environ={}
+    )
+    assert SimulatedSource.from_settings(nothing).planted == Planted.none()
     session = NYSE.latest(datetime(2024, 7, 9, tzinfo=UTC))
     assert source.bars(NYSE, "instruments", [session]).height > 30
-    assert source.kinds == {"bars", "securities", "actions"}
+    assert source.kinds == {
+        "bars",
+        "securities",
+        "actions",
+        "earnings",
+        "membership",
+        "fund_facts",
+        "series",
+    }
     with pytest.raises(SourceError, match="simulated"):
         build_source("oracle", described)
 

@@ -12,12 +12,14 @@ import pytest
 
 import quant_platform
 from quant_platform.calendars import SessionCalendar
-from quant_platform.sources.simulated_truth import planted_events
+from quant_platform.sources.simulated.truth import planted_effects, planted_events
 from quant_platform_tests.sources.markets import CASES, CLEAN, CRYPTO, DIRTY, NYSE
 
 FIRST, LAST = date(2016, 1, 4), date(2026, 6, 30)
 MIDNIGHT = datetime(2026, 7, 1, 1, 30, tzinfo=UTC)
 KEY = ["security_id", "session"]
+LIVING = {"listing", "delisting", "split", "rename", "reuse", "detached"}
+"""Events of a market without dirt."""
 cases = pytest.mark.parametrize(("calendar", "sleeve"), CASES, ids=[s for _, s in CASES])
 
 
@@ -146,7 +148,7 @@ def test_listings_and_delistings_are_those_of_the_source(
     securities = DIRTY.securities(calendar, sleeve, calendar.between(date(2015, 1, 2), LAST))
     events = planted_events(DIRTY, calendar, sleeve).filter(pl.col("session") <= LAST)
     for event, day, rows in (
-        ("listing", "listed_on", securities.filter(pl.col("delisted_on").is_null())),
+        ("listing", "listed_on", securities.unique("security_id", keep="first")),
         ("delisting", "delisted_on", securities.filter(pl.col("delisted_on").is_not_null())),
     ):
         truth = events.filter(pl.col("event") == event)
@@ -160,12 +162,13 @@ def test_splits_and_delistings_are_the_sources_actions(
     calendar: SessionCalendar, sleeve: str, event: str
 ) -> None:
     actions = DIRTY.actions(calendar, sleeve, calendar.between(date(2015, 1, 2), LAST))
-    rows = actions.filter(pl.col("kind") == event).with_columns(
-        knowledge_session=calendar.knowledge_sessions(
-            actions.filter(pl.col("kind") == event)["known_at"]
-        )
-    )
-    key = [*KEY, "knowledge_session"]
+    kinds = ["delisting", "merger"] if event == "delisting" else [event]
+    rows = actions.filter(pl.col("kind").cast(pl.String).is_in(kinds))
+    rows = rows.with_columns(knowledge_session=calendar.knowledge_sessions(rows["known_at"]))
+    # A merger is known before its last day, and the truth names that day.
+    if event == "delisting":
+        rows = rows.filter(pl.col("session") <= LAST)
+    key = KEY if event == "delisting" else [*KEY, "knowledge_session"]
     truth = planted_events(DIRTY, calendar, sleeve).filter(
         pl.col("event") == event, pl.col("knowledge_session") <= LAST
     )
@@ -176,9 +179,7 @@ def test_splits_and_delistings_are_the_sources_actions(
 @cases
 def test_nothing_else_is_unusual(calendar: SessionCalendar, sleeve: str) -> None:
     """Rows that the truth does not name are those of the clean market."""
-    spoilt = planted_events(DIRTY, calendar, sleeve).filter(
-        ~pl.col("event").is_in(["listing", "delisting", "split"])
-    )
+    spoilt = planted_events(DIRTY, calendar, sleeve).filter(~pl.col("event").is_in(sorted(LIVING)))
     late = spoilt.filter(pl.col("security_id").is_null())["session"].implode()
     usual = (
         delivered(calendar, sleeve)
@@ -198,16 +199,55 @@ def test_dirt_comes_at_the_given_rates(calendar: SessionCalendar, sleeve: str) -
         pl.col("session").is_between(FIRST, LAST)
     )
     counts = dict(events.group_by("event").len().iter_rows())
-    for event, rate in zip(
-        ("missing", "late", "correction", "impossible", "duplicate"), DIRTY.dirt.rates, strict=True
-    ):
+    names = ("missing", "late", "correction", "impossible", "duplicate", "bad_print")
+    for event, rate in zip(names, DIRTY.dirt.rates, strict=False):
         assert counts[event] / bars == pytest.approx(rate, rel=0.4)
 
 
 @cases
 def test_a_clean_market_has_only_a_living_universe(calendar: SessionCalendar, sleeve: str) -> None:
-    living = {"listing", "delisting"} | ({"split"} if sleeve != "crypto" else set())
-    assert set(planted_events(CLEAN, calendar, sleeve)["event"]) == living
+    events = set(planted_events(CLEAN, calendar, sleeve)["event"])
+    assert {"listing", "delisting"} <= events <= LIVING
+    assert ("split" in events) == (sleeve != "crypto")
+    assert ("detached" in events) == (sleeve == "crypto")
+
+
+@cases
+def test_an_untraded_bar_repeats_the_close_before(calendar: SessionCalendar, sleeve: str) -> None:
+    events = planted(calendar, sleeve, "untraded")
+    rows = events.join(delivered(calendar, sleeve), on=KEY)
+    assert (rows["volume"] == 0).mean() > 0.99  # type: ignore[operator]
+    quiet = rows.filter(pl.col("open") == pl.col("close"))
+    assert quiet.height > 0.98 * rows.height
+    # Some are alone, and some names are stale for a week or two.
+    ordinals = events.join(calendar.frame().select("session", "ordinal"), on="session")
+    runs = ordinals.sort("security_id", "ordinal").with_columns(
+        run=(pl.col("ordinal").diff() != 1).fill_null(True).cum_sum().over("security_id")
+    )
+    lengths = runs.group_by("security_id", "run").len()["len"]
+    assert lengths.min() == 1
+    assert lengths.max() >= 5  # type: ignore[operator]
+
+
+@cases
+def test_a_bad_print_is_never_corrected(calendar: SessionCalendar, sleeve: str) -> None:
+    events = planted(calendar, sleeve, "bad_print")
+    rows = events.join(delivered(calendar, sleeve), on=KEY).join(
+        clean(calendar, sleeve).select(*KEY, right="close"), on=KEY
+    )
+    assert rows.height == events.height
+    wrong = (rows["close"] / rows["right"]).log().abs()
+    assert wrong.min() > 0.15  # type: ignore[operator]
+    assert (rows["low"] <= rows["close"]).all()
+    assert (rows["high"] >= rows["close"]).all()
+
+
+def test_the_effects_are_told() -> None:
+    told = planted_effects(DIRTY, "instruments")
+    assert set(told["effect"]) == {"momentum", "reversal", "lead_lag", "learnable"}
+    pairs = told.drop_nulls("leader")
+    assert pairs.height == 4
+    assert pairs.row(0)[2:] == ("instruments-0003", "instruments-0004")
 
 
 def test_no_module_of_the_platform_reads_the_truth() -> None:
@@ -215,8 +255,8 @@ def test_no_module_of_the_platform_reads_the_truth() -> None:
     readers = [
         path.name
         for path in package.rglob("*.py")
-        if "validation" not in path.parts and path.name != "simulated_truth.py"
+        if "validation" not in path.parts and path.name != "simulated.truth.py"
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Import | ast.ImportFrom) and "simulated_truth" in ast.unparse(node)
+        if isinstance(node, ast.Import | ast.ImportFrom) and "simulated.truth" in ast.unparse(node)
     ]
     assert readers == []

@@ -18,6 +18,7 @@ from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.candidates import CANDIDATES
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.contracts.daily import DAILY
+from quant_platform.lakehouse.contracts.earnings import EARNINGS
 from quant_platform.lakehouse.contracts.execution import (
     BROKER_STATE,
     EXECUTION_READY,
@@ -34,8 +35,10 @@ from quant_platform.lakehouse.contracts.features_predictability import FEATURES_
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
 from quant_platform.lakehouse.contracts.features_volatility import FEATURES_VOLATILITY
+from quant_platform.lakehouse.contracts.fund_facts import FUND_FACTS
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.contracts.holdings import HOLDINGS
+from quant_platform.lakehouse.contracts.membership import MEMBERSHIP
 from quant_platform.lakehouse.contracts.meta import (
     META_HOLDINGS,
     META_PORTFOLIO_RETURNS,
@@ -44,6 +47,7 @@ from quant_platform.lakehouse.contracts.meta import (
     META_WEIGHTS,
 )
 from quant_platform.lakehouse.contracts.profile_returns import PROFILE_RETURNS
+from quant_platform.lakehouse.contracts.quality import QUALITY
 from quant_platform.lakehouse.contracts.quarantine import QUARANTINE
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
@@ -51,6 +55,9 @@ from quant_platform.lakehouse.contracts.scan import SCAN
 from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
+from quant_platform.lakehouse.contracts.series import SERIES
+from quant_platform.lakehouse.contracts.universe import UNIVERSE
+from quant_platform.lakehouse.contracts.universe_counts import UNIVERSE_COUNTS
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
 from quant_platform.lakehouse.rules import Rule
 
@@ -59,8 +66,15 @@ _ALL = (
     SECURITIES,
     BARS,
     ACTIONS,
+    EARNINGS,
+    MEMBERSHIP,
+    FUND_FACTS,
+    SERIES,
     QUARANTINE,
     RETURNS,
+    QUALITY,
+    UNIVERSE,
+    UNIVERSE_COUNTS,
     REGIME,
     # sleeves
     FEATURES_STATE,

@@ -25,7 +25,8 @@ class Holdings(dy.Schema):
         description="P&L from the mark before to the execution price, fraction, signed."
     )
     earned_after = dy.Float64(
-        description="P&L from the execution price to the mark, fraction, signed."
+        description="P&L from the execution price to the mark, and the cash paid to who held "
+        "before, fraction, signed."
     )
     weight = dy.Float64(
         min=0, description="Weight at this session's cutoff, as a share of the value then."

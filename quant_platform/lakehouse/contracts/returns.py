@@ -33,29 +33,69 @@ class Returns(dy.Schema):
     )
     before = dy.Float64(
         min=-1,
-        description="Return from the mark of the session before to the execution price; the whole "
-        "return where there is no execution price. Fraction.",
+        description="Price return from the mark of the session before to the execution price; the "
+        "whole price return where there is no execution price. Fraction.",
     )
     after = dy.Float64(
         min=-1, description="Return from the execution price to the mark; 0 without one. Fraction."
     )
-    total = dy.Float64(min=-1, description="(1 + before)(1 + after) - 1, fraction.")
+    price = dy.Float64(
+        min=-1, description="Price return: (1 + before)(1 + after) - 1, splits applied, fraction."
+    )
+    cash = dy.Float64(
+        description="Cash that a unit held at the cutoff before is paid on this session "
+        "(dividends, the worth of a spin-off), per unit of then, price; signed, because a "
+        "correction may take some back."
+    )
+    income = dy.Float64(description="cash over the mark of the session before, fraction, signed.")
+    total = dy.Float64(
+        description="Total return: price + income, that is "
+        "(mark x split + cash) / mark before - 1; fraction, signed."
+    )
     split = dy.Float64(
-        min_exclusive=0, description="New units per old one on this session; 1: none."
+        min_exclusive=0,
+        description="New units per old one on this session, stock dividends included; 1: none.",
     )
     delisted = dy.Bool(description="The security left on this session; the mark is what it paid.")
+    settlement = dy.Enum(
+        ["terms", "last_price"],
+        nullable=True,
+        description="What a security that left paid: the terms of its delisting or merger, or its "
+        "last traded price because none were told. Null while it stays.",
+    )
 
     @dy.rule()
     def total_is_before_and_after(cls) -> pl.Expr:  # noqa: N805 - dataframely hands over the class
         """Make the whole of its parts."""
         whole = (1 + pl.col("before")) * (1 + pl.col("after")) - 1
-        return (pl.col("total") - whole).abs() <= 1e-12
+        return ((pl.col("price") - whole).abs() <= 1e-12) & (
+            (pl.col("total") - pl.col("price") - pl.col("income")).abs() <= 1e-12
+        )
+
+    @dy.rule()
+    def who_leaves_says_what_it_paid(cls) -> pl.Expr:  # noqa: N805
+        """Tell the terms from the last price."""
+        return pl.col("settlement").is_not_null() == pl.col("delisted")
+
+
+def _without_cash(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 knew no cash, and no delisting without terms."""
+    told = pl.when(pl.col("mark_session") == pl.col("session")).then(pl.lit("terms"))
+    return rows.with_columns(
+        price="total",
+        cash=pl.lit(0.0),
+        income=pl.lit(0.0),
+        settlement=pl.when("delisted")
+        .then(told.otherwise(pl.lit("last_price")))
+        .cast(Returns.columns()["settlement"].dtype),
+    ).select(*Returns.columns())
 
 
 RETURNS = Contract(
     kind="returns",
     schema=Returns,
-    version=1,
+    version=2,
     grain="one security's return over one session, at that session's cutoff",
     rules=(row_count(),),
+    upgrades={1: _without_cash},
 )

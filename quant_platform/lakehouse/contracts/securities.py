@@ -1,8 +1,9 @@
-"""What is known of each security: listings and delistings, bitemporal."""
+"""What is known of each security: listings, delistings, names, bitemporal."""
 
 from __future__ import annotations
 
 import dataframely as dy
+import polars as pl
 
 from quant_platform.lakehouse.contracts.contract import Contract
 
@@ -38,12 +39,40 @@ class Securities(dy.Schema):
         nullable=True,
         description="First session on which it does not trade any more; null until that is known.",
     )
+    tick = dy.Float64(
+        nullable=True,
+        min_exclusive=0,
+        description="Smallest price step, quote currency; null if unknown.",
+    )
+    lot = dy.Float64(
+        nullable=True,
+        min_exclusive=0,
+        description="Smallest quantity step, in units; null if unknown.",
+    )
+    leverage = dy.Float64(
+        nullable=True,
+        description="Ratio of a fund's daily return to its underlying's, signed: below zero for an "
+        "inverse one; null is 1.",
+    )
+    underlying = dy.String(
+        nullable=True, description="security_id or name of what a fund or contract is built on."
+    )
+    country = dy.String(nullable=True, description="Country or region of exposure.")
+
+
+def _undescribed(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 did not say how it is quoted and what it is built on."""
+    return rows.with_columns(
+        *(pl.lit(None, pl.Float64).alias(name) for name in ("tick", "lot", "leverage")),
+        *(pl.lit(None, pl.String).alias(name) for name in ("underlying", "country")),
+    )
 
 
 SECURITIES = Contract(
     kind="securities",
     schema=Securities,
-    version=1,
+    version=2,
     grain="one published description of one security (security, known_at)",
     external=True,
+    upgrades={1: _undescribed},
 )

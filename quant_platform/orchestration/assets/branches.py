@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
 from quant_platform.orchestration.assets.features import feature_stages
-from quant_platform.orchestration.assets.market import market_stages
+from quant_platform.orchestration.assets.market import market_stages, series_stages
 from quant_platform.orchestration.assets.meta import meta_stages
 from quant_platform.orchestration.assets.portfolio import portfolio_stages
 from quant_platform.orchestration.assets.regime import regime_stages
 from quant_platform.orchestration.assets.reports import report_stages
 from quant_platform.orchestration.assets.scans import scan_stages
 from quant_platform.orchestration.assets.selection import selection_stage
+from quant_platform.orchestration.assets.universe import universe_stages
 from quant_platform.orchestration.stage import Stage
 
 
@@ -21,6 +22,7 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
     """Stages of one sleeve: its settings file becomes this branch, under its own prefix."""
     return [
         *market_stages(sleeve),
+        *universe_stages(sleeve),
         *feature_stages(sleeve),
         *scan_stages(sleeve),
         selection_stage(sleeve),
@@ -32,6 +34,7 @@ def all_stages(sleeves: Sequence[SleeveContext], portfolio: PortfolioContext) ->
     """Stages of the whole graph: the sleeves, then what stands on all of them."""
     return [
         *(stage for sleeve in sleeves for stage in sleeve_stages(sleeve)),
+        *series_stages(portfolio),
         *regime_stages(portfolio),
         *(
             stage

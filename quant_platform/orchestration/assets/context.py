@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -95,12 +95,19 @@ class PortfolioContext:
         Rebalance sessions.
     calendars
         Calendar of each sleeve.
+    series
+        Source of the series that belong to no sleeve, and the branch that it is asked for; None
+        where there is none.
+    series_identity
+        What tells that source's data from another's.
     """
 
     settings: Settings
     calendar: SessionCalendar
     grid: frozenset[date]
     calendars: Mapping[str, SessionCalendar]
+    series: tuple[Source, str] | None = None
+    series_identity: Mapping[str, Any] = field(default_factory=dict)
 
     def stage(self, table: str, **parts: Any) -> Stage:
         """Stage of a table that begins with the walk-forward history.

@@ -1,4 +1,8 @@
-"""Market data of a sleeve: ``securities``, ``bars``, ``actions`` as published, and ``returns``."""
+"""Market data of a sleeve as published, and ``returns``.
+
+Every source has securities, bars and actions. Earnings and membership are of stocks, fund facts of
+funds: a sleeve that holds such has the tables that its source delivers.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,41 @@ from typing import Any
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.bars import published_bars
 from quant_platform.market.hygiene import Ingested
-from quant_platform.market.reference import published_actions, published_securities
+from quant_platform.market.quality import quality_windows, session_quality
+from quant_platform.market.reference import (
+    actions_windows,
+    published_actions,
+    published_earnings,
+    published_fund_facts,
+    published_membership,
+    published_securities,
+)
 from quant_platform.market.returns import returns_windows, session_returns
-from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.market.series import published_series
+from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.stage import Frames, Stage
+from quant_platform.settings.hygiene import HygieneSettings
+from quant_platform.settings.sleeve import SHARED_KIND
 from quant_platform.sources.protocol import Source
+from quant_platform.sources.registry import SERIES_BRANCH
 
 GROUP = "market_data"
+"""Branch of the series that all sleeves share."""
+
+
+_OPTIONAL = {
+    "earnings": (
+        "stock",
+        published_earnings,
+        "Announcements of results as published: expected days, revised days, figures.",
+    ),
+    "membership": ("stock", published_membership, "Stays in indices as published."),
+    "fund_facts": (
+        "etf",
+        published_fund_facts,
+        "Assets, fees, yields and categories as published.",
+    ),
+}
 
 
 def market_stages(sleeve: SleeveContext) -> list[Stage]:
@@ -33,13 +65,14 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
             "Raw daily bars as published. Late bars and corrections are new rows in later "
             "partitions.",
         ),
-        _published(
-            sleeve,
-            "actions",
-            published_actions,
-            "Splits and delistings as published, by the session on which they take effect.",
+        _actions(sleeve),
+        *(
+            _published(sleeve, kind, take, description)
+            for kind, (holds, take, description) in _OPTIONAL.items()
+            if kind in sleeve.source.kinds and holds in sleeve.sleeve.asset_classes
         ),
         _returns(sleeve),
+        _quality(sleeve),
     ]
 
 
@@ -65,6 +98,52 @@ def _published(
     )
 
 
+def _actions(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.hygiene
+
+    def published(frames: Frames, own: HygieneSettings, wanted: SessionRange) -> Ingested:
+        return published_actions(sleeve.source, sleeve.sleeve.name, wanted, frames["bars"], own)
+
+    return sleeve.stage(
+        "actions",
+        function=published,
+        settings=settings,
+        modules=(published_actions.__module__, type(sleeve.source).__module__),
+        description="Corporate actions as published, by the session on which they take effect. "
+        "Partitioned by the session in which a row became known; rows that break the contract or "
+        f"contradict the price are in quarantine/{sleeve.table('actions')}.",
+        group=GROUP,
+        windows=sleeve.windows(actions_windows()),
+        identity=sleeve.identity,
+    )
+
+
+def series_stages(portfolio: PortfolioContext) -> list[Stage]:
+    """Stage of the observations that belong to no security; none where no source has any."""
+    if portfolio.series is None or SHARED_KIND not in portfolio.series[0].kinds:
+        return []
+    source, asked = portfolio.series
+
+    def published(_frames: Frames, _settings: Any, wanted: SessionRange) -> Ingested:
+        return published_series(source, asked, wanted)
+
+    return [
+        portfolio.stage(
+            f"{SERIES_BRANCH}/series",
+            function=published,
+            settings=None,
+            modules=(published_series.__module__, type(source).__module__),
+            description="Volatility indices, the credit pair, factors and the risk-free rate as "
+            "published. Partitioned by the session in which a row became known; rows that break "
+            f"the contract are in quarantine/{SERIES_BRANCH}/series.",
+            group=GROUP,
+            identity=portfolio.series_identity,
+            begins=None,
+            job="",
+        )
+    ]
+
+
 def _returns(sleeve: SleeveContext) -> Stage:
     settings = sleeve.sleeve.returns
     return sleeve.stage(
@@ -73,7 +152,22 @@ def _returns(sleeve: SleeveContext) -> Stage:
         settings=settings,
         modules=(session_returns.__module__,),
         description="Return of each security over the session, cut at the price at which orders "
-        "of the evening before fill; splits are neutral, a delisting pays its value.",
+        "of the evening before fill; splits are neutral, dividends are paid in "
+        "cash, who leaves pays its terms or its last price.",
         group=GROUP,
         windows=sleeve.windows(returns_windows(settings)),
+    )
+
+
+def _quality(sleeve: SleeveContext) -> Stage:
+    settings = sleeve.sleeve.hygiene
+    return sleeve.stage(
+        "quality",
+        function=session_quality,
+        settings=settings,
+        modules=(session_quality.__module__,),
+        description="What is doubtful about the data of each session: stale and missing bars, "
+        "outliers without an action, late bars.",
+        group=GROUP,
+        windows=sleeve.windows(quality_windows(settings)),
     )

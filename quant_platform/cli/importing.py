@@ -1,0 +1,180 @@
+"""``quant import``: look over a folder of files, and take it in."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from quant_platform.calendars import SessionCalendar, build_calendar, calendar_horizon
+from quant_platform.cli.console import table_console
+from quant_platform.errors import ConfigError, SourceError
+from quant_platform.lakehouse.lake import Lake, utc_now
+from quant_platform.market.import_report import ImportReport, report_of
+from quant_platform.settings import Settings, load_settings
+from quant_platform.settings.hygiene import HygieneSettings
+from quant_platform.settings.sleeve import SleeveSettings
+from quant_platform.sources.files import Again, FolderReader, ImportStore, read_mapping
+
+app = typer.Typer(add_completion=False)
+
+_COLOURS = {"refused": "red", "warning": "yellow", "note": "default"}
+
+
+@app.command()
+def import_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of the files.")],
+    sleeve: Annotated[
+        str | None, typer.Option(help="Sleeve that the files are for; its calendar counts.")
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(help="Mapping file; without one the documented layout is expected."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look: report and write nothing.")
+    ] = False,
+    calendar: Annotated[
+        str, typer.Option(help="Calendar to check against where no sleeve is named.")
+    ] = "XNYS",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a folder of market data; with --sleeve, take it into the lake."""
+    settings = load_settings()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is no folder", expected="a folder of files", mend="correct the path"
+        )
+    if sleeve is None and not check:
+        raise ConfigError(
+            "no sleeve was named",
+            expected="--sleeve NAME to import, or --check to look only",
+            mend="add one of the two",
+        )
+    own = sleeve_of(settings, sleeve) if sleeve is not None else None
+    code = own.calendar if own is not None else calendar
+    reader = folder_reader(settings, folder.resolve(), mapping, code)
+    hygiene = own.hygiene if own is not None else HygieneSettings()
+    if check or sleeve is None:
+        with tempfile.TemporaryDirectory() as aside:
+            prepared = ImportStore(Path(aside)).prepare(reader, None)
+            report = report_of(prepared, reader.calendar, hygiene)
+        _show(report, as_json=as_json)
+    else:
+        store = ImportStore.of(settings.lake_root, sleeve)
+        before = store.manifest()
+        prepared = store.prepare(reader, before, again_of(settings, sleeve, reader.calendar))
+        report = report_of(prepared, reader.calendar, hygiene, before)
+        _show(report, as_json=as_json)
+        if not report.refusals:
+            store.commit(prepared)
+            _tell(settings, sleeve, reader, mapping)
+    if report.refusals:
+        first = report.refusals[0]
+        raise SourceError(
+            f"{folder} can not be imported: {first.what}, {first.detail}",
+            expected="files that can be believed",
+            mend="mend the files; nothing was written",
+        )
+
+
+def sleeve_of(settings: Settings, name: str) -> SleeveSettings:
+    """Return the settings of a sleeve.
+
+    Raises
+    ------
+    ConfigError
+        When there is none of that name.
+    """
+    own = settings.sleeves.get(name)
+    if own is None:
+        raise ConfigError(
+            f"there is no sleeve {name!r}",
+            expected=f"one of {', '.join(settings.sleeves)}",
+            mend="add its file to assets_config/sleeves/ first",
+        )
+    return own
+
+
+def again_of(
+    settings: Settings,
+    sleeve: str,
+    calendar: SessionCalendar,
+    symbols: Collection[str] | None = None,
+) -> Again | None:
+    """Say how to import again; None while the lake has taken in nothing of the sleeve's bars."""
+    lake, table = Lake(settings.lake_root), f"{sleeve}/bars"
+    sessions = lake.entries(table) if settings.lake_root.is_dir() and table in lake.tables() else {}
+    if not sessions:
+        return None
+    return Again(calendar.cutoff(max(sessions)), utc_now(), symbols)
+
+
+def folder_reader(
+    settings: Settings, folder: Path, mapping: Path | None, code: str
+) -> FolderReader:
+    """Return the reader of a folder on a calendar of the platform."""
+    platform = settings.platform
+    calendar = build_calendar(
+        code,
+        horizon=calendar_horizon(utc_now()),
+        grace=timedelta(minutes=platform.ingest_grace_minutes),
+        extra_holidays=platform.extra_holidays.get(code, ()),
+        extra_sessions=platform.extra_sessions.get(code, ()),
+    )
+    return FolderReader(folder, read_mapping(mapping), calendar, platform.knowledge_lag_minutes)
+
+
+def _show(report: ImportReport, *, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "facts": dict(report.facts),
+            "findings": [asdict(finding) for finding in report.findings],
+            "importable": not report.refusals,
+        }
+        typer.echo(json.dumps(told, indent=2))
+        return
+    facts = Table(show_header=False)
+    facts.add_column()
+    facts.add_column(justify="right")
+    for name, value in report.facts.items():
+        facts.add_row(escape(name), f"{value:,}" if isinstance(value, int) else escape(value))
+    table_console().print(facts)
+    table = Table()
+    table.add_column("weight")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    table.add_column("detail", overflow="fold")
+    for finding in report.findings:
+        colour = _COLOURS[finding.weight]
+        table.add_row(
+            f"[{colour}]{finding.weight}[/{colour}]",
+            escape(finding.what),
+            f"{finding.count:,}",
+            escape(finding.detail),
+        )
+    table_console().print(table)
+
+
+def _tell(settings: Settings, sleeve: str, reader: FolderReader, mapping: Path | None) -> None:
+    """Say what the sleeve's file must say, if it does not say so yet."""
+    own = settings.sleeves[sleeve]
+    typer.echo(f"Imported for sleeve {sleeve}.", err=True)
+    if own.sources.get("bars") == "files":
+        return
+    lines = ["sources:", "  bars: files", "files:", f"  folder: {reader.folder}"]
+    if mapping is not None:
+        lines.append(f"  mapping: {mapping}")
+    typer.echo(
+        f"To use it, write into assets_config/sleeves/{sleeve}.yaml, in the place of its sources:",
+        err=True,
+    )
+    typer.echo("\n".join(lines))

@@ -1,0 +1,367 @@
+"""From a folder to the rows of the protocol: what `quant import` does once.
+
+1. Every file of bars becomes a *segment*: its rows under our names, sorted by the time at which
+   they were known. A file that has not changed since the last import keeps its segment.
+2. The listings, with what the bars say of when each symbol was there, tell who is who.
+3. Actions of the files, and those that a total-return close implies, get their security; so do
+   members, announcements and facts. Renames and departures are added.
+
+The rows are as raw as they came. What contradicts itself is counted by the report and set aside by
+hygiene, each time from the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Lags
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.errors import SourceError
+from quant_platform.sources.files.identity import Evidence, Identities, identities
+from quant_platform.sources.files.mapping import KINDS, Kind, Mapping
+from quant_platform.sources.files.reading import (
+    SHAPES,
+    Conventions,
+    Read,
+    assumed_instants,
+    files_of,
+    read_file,
+)
+from quant_platform.sources.protocol import (
+    ACTION_SCHEMA,
+    BAR_SCHEMA,
+    EARNINGS_SCHEMA,
+    FUND_FACT_SCHEMA,
+    KNOWN_AT_BASIS,
+    MEMBERSHIP_SCHEMA,
+    SECURITY_SCHEMA,
+    SERIES_SCHEMA,
+)
+
+SCHEMAS: dict[str, pl.Schema] = {
+    "securities": SECURITY_SCHEMA,
+    "actions": ACTION_SCHEMA,
+    "earnings": EARNINGS_SCHEMA,
+    "membership": MEMBERSHIP_SCHEMA,
+    "fund_facts": FUND_FACT_SCHEMA,
+    "series": SERIES_SCHEMA,
+}
+"""Raw schemas by kind, bars aside."""
+
+SEGMENT = [name for name in BAR_SCHEMA if name != "security_id"]
+"""Columns of a segment of bars: as delivered, but for the id that the listings give."""
+
+_EDGE_SESSIONS = 60
+_SPLIT_STEP = 0.25
+_EARLIEST_LAG = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class FolderReader:
+    """A folder, and how it is to be read.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    mapping
+        How they are to be read.
+    calendar
+        Calendar of the sessions.
+    lags
+        Minutes from the close to the publication by kind, where the files do not say.
+    """
+
+    folder: Path
+    mapping: Mapping
+    calendar: SessionCalendar
+    lags: Lags[str, int]
+
+    def lag(self, kind: str) -> timedelta:
+        """How long after the close a row of a kind is assumed to be known."""
+        minutes = self.lags.get(kind, self.lags.get("bars"))
+        return _EARLIEST_LAG if minutes is None else timedelta(minutes=minutes)
+
+    def files(self, kind: Kind) -> list[Path]:
+        """Files of a kind, each once."""
+        found: dict[Path, None] = {}
+        for reading in self.mapping.readings(kind):
+            found.update(dict.fromkeys(files_of(self.folder, reading)))
+        return list(found)
+
+    def read(self, kind: Kind, only: Path | None = None) -> list[Read]:
+        """Read the files of a kind, reading by reading.
+
+        Raises
+        ------
+        SourceError
+            When the mapping names files that are not there, or one of them can not be read.
+        """
+        conventions = Conventions(self.folder, self.mapping, self.calendar, self.lag(kind))
+        reads = []
+        for reading in self.mapping.readings(kind):
+            paths = files_of(self.folder, reading)
+            if not paths and getattr(self.mapping, kind):
+                raise SourceError(
+                    f"{self.folder} has no file {reading.files!r} for {kind}",
+                    expected="CSV, TXT or Parquet files of that name",
+                    mend="correct the glob in the mapping file, or the folder",
+                )
+            reads += [
+                read_file(path, kind, reading, conventions)
+                for path in paths
+                if only is None or path == only
+            ]
+        return reads
+
+    def table(self, kind: Kind) -> pl.DataFrame:
+        """All rows of a kind."""
+        shape = SHAPES[kind]
+        schema = {**shape.required, **shape.optional} | {
+            "known_at": pl.Datetime("us", "UTC"),
+            "known_at_basis": KNOWN_AT_BASIS,
+        }
+        return pl.concat([pl.DataFrame(schema=schema), *(read.rows for read in self.read(kind))])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Everything of a folder but its bars.
+
+    Parameters
+    ----------
+    kinds
+        Rows by kind, as the protocol has them.
+    who
+        Who is who.
+    """
+
+    kinds: Lags[str, pl.DataFrame]
+    who: Identities
+
+
+def kinds_of(reader: FolderReader) -> frozenset[str]:
+    """Kinds of the protocol that a folder has."""
+    has: set[str] = {kind for kind in KINDS if reader.files(kind)}
+    if "bars" in has:
+        has |= {"securities", "actions"}
+    return frozenset(has - {"listings"})
+
+
+def segment_of(read: Read) -> pl.DataFrame:
+    """Rows of one file of bars, in the order in which they were known."""
+    wanted = [*SEGMENT, *(["adjusted"] if read.rows["adjusted"].null_count() == 0 else [])]
+    return read.rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
+
+
+def out_of_order(rows: pl.DataFrame) -> int:
+    """Count the rows that describe an earlier session than the row above, of the same symbol."""
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    back = rows.select((same & (pl.col("session") < pl.col("session").shift(1))).sum())
+    return int(back.item())
+
+
+def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
+    """By symbol: first and last session with a bar, and since when the first one was known."""
+    return (
+        bars.group_by("symbol")
+        .agg(
+            first=pl.col("session").min(),
+            last=pl.col("session").max(),
+            known=pl.col("known_at").min(),
+            basis=pl.col("known_at_basis").first(),
+        )
+        .sort("symbol")
+        .collect()
+    )
+
+
+def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) -> Reference:
+    """Read everything but the bars, and tell who is who.
+
+    Parameters
+    ----------
+    reader
+        The folder.
+    bars
+        All segments.
+    spans
+        What they span.
+    """
+    calendar, mapping = reader.calendar, reader.mapping
+    spans = _traded(spans, calendar)
+    told = reader.table("actions")
+    listings = reader.table("listings")
+    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told)
+    who = identities(evidence, mapping, calendar, reader.lag("listings"))
+    named = _with_security(told, "session", who.ids)
+    actions = pl.concat(
+        [
+            _conform(named.filter(pl.col("kind") != "rename"), ACTION_SCHEMA),
+            _conform(_renames(named), ACTION_SCHEMA),
+            who.actions,
+            _implied(bars, who.ids, reader),
+        ]
+    )
+    kinds = {
+        "securities": who.securities,
+        "actions": actions,
+        "membership": _conform(
+            _with_security(_stays(reader), "valid_from", who.ids), MEMBERSHIP_SCHEMA
+        ),
+        "earnings": _conform(
+            _with_security(
+                reader.table("earnings").with_columns(
+                    pl.col("timing").fill_null("unknown"),
+                    status=pl.coalesce(
+                        "status",
+                        pl.when(pl.col("actual").is_null())
+                        .then(pl.lit("expected"))
+                        .otherwise(pl.lit("actual")),
+                    ),
+                ),
+                "announced_on",
+                who.ids,
+            ),
+            EARNINGS_SCHEMA,
+        ),
+        "fund_facts": _conform(
+            _with_security(reader.table("fund_facts"), "session", who.ids), FUND_FACT_SCHEMA
+        ),
+        "series": _conform(reader.table("series"), SERIES_SCHEMA),
+    }
+    return Reference(kinds, who)
+
+
+def with_security(bars: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
+    """Give bars their security, as the protocol has them."""
+    return _with_security(bars, "session", ids).select(*BAR_SCHEMA)
+
+
+def _traded(spans: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
+    """Spans of what has a bar on a session at all."""
+    sessions = calendar.frame()["session"]
+    return spans.filter(pl.col("last") >= sessions[0])
+
+
+def _with_security(rows: pl.DataFrame, day: str, ids: pl.DataFrame) -> pl.DataFrame:
+    """Add the security that a symbol was on a day; a symbol that nobody listed is its own."""
+    many = ids.filter(pl.col("symbol").is_duplicated())
+    one = ids.filter(pl.col("symbol").is_duplicated().not_())
+    single = rows.join(
+        one.select("symbol", "security_id"), on="symbol", how="left", maintain_order="left"
+    )
+    if many.height:
+        spell = (
+            rows.with_row_index("row")
+            .select("row", "symbol", day)
+            .filter(pl.col("symbol").is_in(many["symbol"].unique().implode()))
+            .sort(day)
+            .join_asof(
+                many.sort("since"), left_on=day, right_on="since", by="symbol", strategy="backward"
+            )
+            .select("row", spell="security_id")
+        )
+        single = (
+            single.with_row_index("row")
+            .join(spell, on="row", how="left", maintain_order="left")
+            .with_columns(security_id=pl.coalesce("spell", "security_id"))
+            .drop("row", "spell")
+        )
+    return single.with_columns(security_id=pl.coalesce("security_id", "symbol"))
+
+
+def _conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Put rows into a schema; a word that it does not know is an error of the mapping."""
+    for name, dtype in schema.items():
+        if isinstance(dtype, pl.Enum):
+            known = dtype.categories
+            strange = rows.filter(pl.col(name).cast(pl.String).is_in(known.implode()).not_())
+            if strange.height:
+                raise SourceError(
+                    f"{strange.height} rows say {strange[name][0]!r} for {name}",
+                    expected=f"one of {', '.join(known)}",
+                    mend=f"translate it in the mapping file: {name}.values",
+                )
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _stays(reader: FolderReader) -> pl.DataFrame:
+    """Stays in indices: an end that the file tells beside the beginning is a row of its own.
+
+    Who joined was not known to leave, so that the end is known on its day at the earliest.
+    """
+    stays = reader.table("membership")
+    ended = stays.filter(
+        pl.col("valid_to").is_not_null(), pl.col("known_at_basis").cast(pl.String) == "assumed"
+    )
+    ends = assumed_instants(ended["valid_to"], reader.calendar, reader.lag("membership"))
+    begun = stays.with_columns(
+        valid_to=pl.when(pl.col("known_at_basis").cast(pl.String) == "observed").then("valid_to")
+    )
+    return pl.concat([begun, ended.with_columns(known_at=ends)])
+
+
+def _renames(named: pl.DataFrame) -> pl.DataFrame:
+    """Pick the renames that the files tell: a new symbol and no value."""
+    return named.filter(pl.col("kind") == "rename").with_columns(value=pl.lit(None, pl.Float64))
+
+
+def _edges(bars: pl.LazyFrame, spans: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+    """Bars at the ends of the symbols that came or left: what a rename or a deal shows in."""
+    first, last = spans["first"].min(), spans["last"].max()
+    ended = listings.filter(pl.col("delisted_on").is_not_null())["symbol"]
+    some = spans.filter(
+        (pl.col("first") > pl.lit(first))
+        | (pl.col("last") < pl.lit(last))
+        | pl.col("symbol").is_in(ended.implode())
+    )
+    days = timedelta(days=2 * _EDGE_SESSIONS)
+    columns = ["symbol", "session", "open", "high", "low", "close", "volume", "last"]
+    return (
+        bars.join(some.lazy().select("symbol", "first", "last"), on="symbol")
+        .filter(
+            (pl.col("session") > pl.col("last") - days)
+            | (pl.col("session") < pl.col("first") + timedelta(days=10))
+        )
+        .select(columns)
+        .unique(["symbol", "session"], keep="last")
+        .sort("symbol", "session")
+        .collect()
+    )
+
+
+def _implied(bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader) -> pl.DataFrame:
+    """Actions that a total-return close tells by its steps.
+
+    With f the adjusted close over the close, a dividend d on the close P before makes f step by
+    1 - d/P: a factor that is multiplicative in P, which is turned into cash here. It is known with
+    the bar that shows it.
+    """
+    if "adjusted" not in bars.collect_schema().names():
+        return pl.DataFrame(schema=ACTION_SCHEMA)
+    mapping = reader.mapping
+    factor = pl.col("adjusted") / pl.col("close")
+    step = pl.col("factor").shift(1).over("symbol") / pl.col("factor")
+    steps = (
+        bars.select("symbol", "session", "close", "adjusted", "known_at", "known_at_basis")
+        .filter(pl.col("close") > 0)
+        .sort("symbol", "session")
+        .with_columns(factor=factor)
+        .with_columns(step=step, before=pl.col("close").shift(1).over("symbol"))
+        .filter((pl.col("step") - 1).abs() > mapping.adjusted_tolerance)
+        .collect()
+    )
+    is_split = pl.lit(mapping.splits_in_adjusted) & ((pl.col("step") - 1).abs() > _SPLIT_STEP)
+    implied = steps.with_columns(
+        kind=pl.when(is_split).then(pl.lit("split")).otherwise(pl.lit("dividend")),
+        value=pl.when(is_split)
+        .then(1 / pl.col("step"))
+        .otherwise((1 - pl.col("step")) * pl.col("before")),
+        counterpart=pl.lit(None, pl.String),
+    )
+    return _conform(_with_security(implied, "session", ids), ACTION_SCHEMA)

@@ -1,0 +1,399 @@
+"""From the files of one reading to rows under our names, each with the time at which it was known.
+
+1. The files of the glob are read as their layout says; a file that is cut off, empty or no table is
+   refused whole.
+2. Rows are chosen, columns named, words and units translated, texts turned into dates and numbers.
+   A text that is neither stops the import with its file and row: a guess would be a wrong number.
+3. ``known_at`` is what the file says (observed), else the close of the session plus the lag
+   (assumed). A date is known at its end.
+
+Values are not judged here: a negative price passes, and hygiene sets it aside with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Names
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from quant_platform.calendars import SessionCalendar
+from quant_platform.errors import SourceError
+from quant_platform.sources.files.layouts import LAYOUTS
+from quant_platform.sources.files.mapping import ColumnRule, Kind, Mapping, Reading
+from quant_platform.sources.protocol import KNOWN_AT_BASIS
+
+INSTANT = pl.Datetime("us", "UTC")
+_TEXT, _DAY, _NUMBER = pl.String(), pl.Date(), pl.Float64()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Columns of a kind of file.
+
+    Parameters
+    ----------
+    required, optional
+        Columns and their types; an optional one that is absent is null.
+    dated
+        Column of the day that the row describes: an assumed ``known_at`` is its close.
+    """
+
+    required: Names[str, pl.DataType]
+    optional: Names[str, pl.DataType]
+    dated: str
+
+
+SHAPES: dict[Kind, Shape] = {
+    "bars": Shape(
+        {
+            "symbol": _TEXT,
+            "session": _DAY,
+            **dict.fromkeys(("open", "high", "low", "close", "volume"), _NUMBER),
+        },
+        {"adjusted": _NUMBER},
+        "session",
+    ),
+    "listings": Shape(
+        {"symbol": _TEXT, "listed_on": _DAY},
+        {
+            **dict.fromkeys(
+                (
+                    *("security_id", "name", "exchange", "asset_class", "sector", "category"),
+                    *("underlying", "country", "name_before"),
+                ),
+                _TEXT,
+            ),
+            "delisted_on": _DAY,
+            **dict.fromkeys(("tick", "lot", "leverage"), _NUMBER),
+        },
+        "listed_on",
+    ),
+    "actions": Shape(
+        {"symbol": _TEXT, "session": _DAY, "kind": _TEXT},
+        {"value": _NUMBER, "counterpart": _TEXT},
+        "session",
+    ),
+    "membership": Shape(
+        {"index": _TEXT, "symbol": _TEXT, "valid_from": _DAY}, {"valid_to": _DAY}, "valid_from"
+    ),
+    "earnings": Shape(
+        {"symbol": _TEXT, "period": _TEXT, "announced_on": _DAY},
+        {"timing": _TEXT, "status": _TEXT, "estimate": _NUMBER, "actual": _NUMBER},
+        "announced_on",
+    ),
+    "fund_facts": Shape(
+        {"symbol": _TEXT, "session": _DAY},
+        {
+            **dict.fromkeys(("aum", "expense_ratio", "yield"), _NUMBER),
+            "issuer": _TEXT,
+            "category": _TEXT,
+        },
+        "session",
+    ),
+    "series": Shape(
+        {"series": _TEXT, "session": _DAY, "value": _NUMBER, "unit": _TEXT}, {}, "session"
+    ),
+}
+"""What a file of each kind holds, under our names."""
+
+_OTHER_NAMES = {
+    "session": ("date", "ex_date"),
+    "known_at": ("first_asof",),
+    "value": ("ratio", "amount"),
+    "symbol": ("ticker",),
+    "adjusted": ("adj_close",),
+}
+"""Names that the documented layout accepts besides ours."""
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What holds for every file of a kind.
+
+    Parameters
+    ----------
+    folder
+        The folder of the files.
+    mapping
+        How its files are to be read.
+    calendar
+        Calendar of the sessions.
+    lag
+        From the close to the publication, where the files do not say.
+    """
+
+    folder: Path
+    mapping: Mapping
+    calendar: SessionCalendar
+    lag: timedelta
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One file as its layout reads it."""
+
+    name: str
+    rows: pl.DataFrame
+    reading: Reading
+    calendar: SessionCalendar
+
+
+@dataclass(frozen=True)
+class Read:
+    """Rows of one file under our names.
+
+    Parameters
+    ----------
+    file
+        Path below the folder.
+    rows
+        Columns of the kind's shape, ``known_at`` and ``known_at_basis``.
+    """
+
+    file: str
+    rows: pl.DataFrame
+
+
+def files_of(folder: Path, reading: Reading) -> list[Path]:
+    """Files of a reading, in the order of their names."""
+    return [
+        path
+        for path in sorted(folder.glob(reading.files))
+        if path.is_file() and path.suffix.lower() in (".csv", ".txt", ".parquet")
+    ]
+
+
+def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions) -> Read:
+    """Read one file of a kind.
+
+    Raises
+    ------
+    SourceError
+        When it is no table, is cut off, lacks a column, holds a word that is no date or number, or
+        rows of another symbol than the one that it is named after.
+    """
+    mapping, calendar = conventions.mapping, conventions.calendar
+    name = path.relative_to(conventions.folder).as_posix()
+    table = LAYOUTS[reading.layout](path, name, reading.separator)
+    for column, wanted in reading.where.items():
+        table = table.filter(pl.col(_known(column, table, name)).cast(pl.String).is_in(wanted))
+    shape = SHAPES[kind]
+    if reading.wide:
+        for column in reading.wide:
+            _known(column, table, name)
+        table = table.unpivot(
+            on=list(reading.wide),
+            index=[column for column in table.columns if column not in reading.wide],
+            variable_name="series",
+        ).with_columns(pl.col("series").replace_strict(reading.wide))
+    told = _Table(name, table, reading, calendar)
+    columns = {}
+    for own, dtype in (*shape.required.items(), *shape.optional.items()):
+        series = _column(own, dtype, told)
+        if series is None and own == "symbol" and reading.file_is_symbol:
+            series = pl.Series([path.stem] * table.height, dtype=pl.String)
+        if series is None and own in shape.required:
+            raise SourceError(
+                f"{name} has no column {own!r} among {', '.join(table.columns[:12])}",
+                expected=f"{', '.join(shape.required)}",
+                mend=f"say in the mapping file which column it is: {kind}.columns.{own}",
+            )
+        if series is None:
+            series = pl.Series([None], dtype=dtype).new_from_index(0, table.height)
+        columns[own] = series
+    rows = pl.DataFrame([series.alias(own) for own, series in columns.items()])
+    if "symbol" in columns:
+        rows = rows.with_columns(symbol=_symbols(rows["symbol"], mapping))
+        _one_symbol(path, name, reading, rows, mapping)
+    known = _known_at(told, rows[shape.dated], conventions.lag)
+    rows = rows.with_columns(known)
+    if reading.since is not None:
+        rows = rows.filter(pl.col(shape.dated) >= reading.since)
+    return Read(name, rows)
+
+
+def _known(column: str, table: pl.DataFrame, name: str) -> str:
+    if column not in table.columns:
+        raise SourceError(
+            f"{name} has no column {column!r}",
+            expected=f"one of {', '.join(table.columns[:12])}",
+            mend="correct the mapping file",
+        )
+    return column
+
+
+def _column(own: str, dtype: pl.DataType, told: _Table) -> pl.Series | None:
+    """One of our columns, or None where the file has none for it."""
+    reading, table, name, calendar = told.reading, told.rows, told.name, told.calendar
+    rule = reading.columns.get(own)
+    if rule is None:
+        found = next((n for n in (own, *_OTHER_NAMES.get(own, ())) if n in table.columns), None)
+        if found is None:
+            return None
+        rule = ColumnRule(column=found)
+    if rule.column is None:
+        series = pl.Series([rule.value]).new_from_index(0, table.height)
+    else:
+        series = table[_known(rule.column, table, name)]
+    if rule.values or rule.otherwise is not None:
+        words = series.cast(pl.String)
+        translated = words.replace_strict(rule.values, default=None, return_dtype=pl.String)
+        if rule.otherwise is None:
+            series = pl.select(pl.coalesce(translated, words)).to_series()
+        else:
+            series = translated.fill_null(rule.otherwise)
+    series = _typed(series, dtype, rule, own, name)
+    if dtype == _NUMBER:
+        if rule.inverse:
+            series = 1 / series
+        return series * rule.scale if rule.scale != 1 else series
+    if dtype == _DAY and rule.open_ended:
+        series = series.set(series == series.max(), None)
+    return _next_sessions(series, calendar) if rule.next_session else series
+
+
+def _typed(
+    series: pl.Series, dtype: pl.DataType, rule: ColumnRule, own: str, name: str
+) -> pl.Series:
+    """Turn a column into its type; a text that can not be is named with its row."""
+    if series.dtype == dtype:
+        return series
+    if series.dtype == pl.String and dtype in (_NUMBER, _DAY):
+        series = series.str.strip_chars()
+        series = series.set(series == "", None)
+    if dtype == _DAY and series.dtype == pl.String:
+        cast = series.str.to_date(rule.format or "%Y-%m-%d", strict=False)
+    elif dtype == _DAY and series.dtype.is_integer():
+        cast = series.cast(pl.String).str.to_date(rule.format or "%Y%m%d", strict=False)
+    else:
+        cast = series.cast(dtype, strict=False)
+    wrong = (cast.is_null() & series.is_not_null()).arg_true()
+    if len(wrong):
+        kind = "date" if dtype == _DAY else "number" if dtype == _NUMBER else "text"
+        raise SourceError(
+            f"{name} says {series[wrong[0]]!r} for {own} in row {wrong[0] + 1}"
+            + (f" and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""),
+            expected=f"a {kind}",
+            mend="correct the file, or say in the mapping file how it is written",
+        )
+    return cast
+
+
+def _next_sessions(days: pl.Series, calendar: SessionCalendar) -> pl.Series:
+    """First session after each day."""
+    sessions = calendar.frame()["session"]
+    after = sessions.search_sorted(days.fill_null(sessions[0]), side="right")
+    return sessions.gather(after).set(days.is_null(), None)
+
+
+def _symbols(symbols: pl.Series, mapping: Mapping) -> pl.Series:
+    """EXCHANGE:TICKER of their symbols; the distinct ones are translated once."""
+    rule = mapping.symbols
+    theirs = symbols.unique()
+    ours = theirs.str.strip_chars()
+    if rule.upper:
+        ours = ours.str.to_uppercase()
+    for sign, own in rule.replace.items():
+        ours = ours.str.replace_all(sign, own, literal=True)
+    prefixed = pl.select(
+        pl.when(ours.str.contains(":", literal=True))
+        .then(ours)
+        .otherwise(pl.lit(f"{rule.exchange}:") + ours)
+    ).to_series()
+    return symbols.replace_strict(theirs, prefixed, return_dtype=pl.String)
+
+
+def _one_symbol(
+    path: Path, name: str, reading: Reading, rows: pl.DataFrame, mapping: Mapping
+) -> None:
+    """Refuse a file that answers for another symbol than the one that it is named after."""
+    if not reading.file_is_symbol:
+        return
+    asked = _symbols(pl.Series([path.stem]), mapping)[0]
+    others = rows.filter(pl.col("symbol") != asked)["symbol"]
+    if len(others):
+        raise SourceError(
+            f"{name} holds {len(others)} rows of {others[0]}",
+            expected=f"rows of {asked}, after which it is named",
+            mend="fetch the file again; nothing of it was taken",
+        )
+
+
+def _known_at(told: _Table, days: pl.Series, lag: timedelta) -> list[pl.Series]:
+    """``known_at`` and its basis for each row."""
+    rule, table, name, calendar = told.reading.known_at, told.rows, told.name, told.calendar
+    column = rule.column
+    if column is None and rule.published is None:
+        column = next((n for n in ("known_at", "first_asof") if n in table.columns), None)
+    later = timedelta(days=rule.days_later)
+    if column is not None:
+        known = _instants(table[_known(column, table, name)], name, column)
+        assumed = assumed_instants(days, calendar, lag)
+        basis = known.is_null()
+        known = pl.select(pl.coalesce(known + later, assumed)).to_series()
+    elif rule.published is not None:
+        end = _end_of(rule.published) + later
+        known = pl.Series([end], dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")
+        known = known.new_from_index(0, len(days))
+        basis = pl.Series([False]).new_from_index(0, len(days))
+    else:
+        known = assumed_instants(days, calendar, lag)
+        basis = pl.Series([True]).new_from_index(0, len(days))
+    words = pl.select(
+        pl.when(basis)
+        .then(pl.lit("assumed", KNOWN_AT_BASIS))
+        .otherwise(pl.lit("observed", KNOWN_AT_BASIS))
+    ).to_series()
+    return [known.alias("known_at"), words.alias("known_at_basis")]
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time.min)
+
+
+def _instants(series: pl.Series, name: str, column: str) -> pl.Series:
+    """Instants of a column of dates, instants or texts."""
+    if series.dtype == pl.String:
+        days = series.str.to_date("%Y-%m-%d", strict=False)
+        if (days.is_null() & series.is_not_null()).any():
+            texts = series.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+            bad = (texts.is_null() & series.is_not_null()).arg_true()
+            if len(bad):
+                raise SourceError(
+                    f"{name} says {series[bad[0]]!r} for {column} in row {bad[0] + 1}",
+                    expected="a date or an instant such as 2024-05-03T21:00:00Z",
+                    mend="correct the file",
+                )
+            return texts
+        series = days
+    if series.dtype == pl.Date:
+        midnight = series.cast(pl.Datetime("us")) + timedelta(days=1)
+        return midnight.dt.replace_time_zone("UTC")
+    if isinstance(series.dtype, pl.Datetime):
+        series = series.cast(pl.Datetime("us", series.dtype.time_zone))
+        if series.dtype == pl.Datetime("us"):
+            return series.dt.replace_time_zone("UTC")
+        return series.dt.convert_time_zone("UTC")
+    raise SourceError(
+        f"{name} has {series.dtype} in {column}",
+        expected="a date or an instant",
+        mend="name the column of the publication in known_at of the mapping file",
+    )
+
+
+def assumed_instants(days: pl.Series, calendar: SessionCalendar, lag: timedelta) -> pl.Series:
+    """Close of each day plus the lag; a day without a session is over at its end."""
+    closes = pl.DataFrame(
+        {
+            "day": pl.Series(calendar.sessions, dtype=pl.Date),
+            "close": pl.Series(calendar.closes, dtype=INSTANT),
+        }
+    )
+    distinct = days.unique().drop_nulls().alias("day").to_frame().join(closes, on="day", how="left")
+    end = (pl.col("day").cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
+    distinct = distinct.with_columns(known=pl.coalesce("close", end) + lag)
+    known = days.to_frame("day").join(distinct, on="day", how="left", maintain_order="left")
+    return known["known"].cast(INSTANT)
