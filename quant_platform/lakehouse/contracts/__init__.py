@@ -30,6 +30,7 @@ from quant_platform.lakehouse.contracts.execution import (
     RISK_CONTROLS,
 )
 from quant_platform.lakehouse.contracts.features_avwap import FEATURES_AVWAP
+from quant_platform.lakehouse.contracts.features_garch import FEATURES_GARCH
 from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUIDITY
 from quant_platform.lakehouse.contracts.features_predictability import FEATURES_PREDICTABILITY
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
@@ -86,6 +87,7 @@ _ALL = (
     SCREENER,
     SCAN,
     CANDIDATES,
+    FEATURES_GARCH,
     SELECTION,
     WEIGHTS,
     HOLDINGS,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
-from quant_platform.orchestration.assets.features import feature_stages
+from quant_platform.orchestration.assets.features import feature_stages, garch_stage
 from quant_platform.orchestration.assets.market import market_stages, series_stages
 from quant_platform.orchestration.assets.meta import meta_stages
 from quant_platform.orchestration.assets.portfolio import portfolio_stages
@@ -25,6 +25,7 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         *universe_stages(sleeve),
         *feature_stages(sleeve),
         *scan_stages(sleeve),
+        garch_stage(sleeve),
         selection_stage(sleeve),
         *portfolio_stages(sleeve),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from quant_platform.features.avwap import avwap_features, avwap_windows
+from quant_platform.features.garch import garch_features, garch_windows
 from quant_platform.features.liquidity import liquidity_features, liquidity_windows
 from quant_platform.features.noise import FILE
 from quant_platform.features.standardised import predictability_features, predictability_windows
@@ -94,4 +95,22 @@ def _volatility_stage(sleeve: SleeveContext) -> Stage:
         group=GROUP,
         windows=sleeve.windows(volatility_windows(trend)),
         identity={"composite": composite, "periods_per_year": year},
+    )
+
+
+def garch_stage(sleeve: SleeveContext) -> Stage:
+    """Stage of ``features_garch``, which stands on the candidates."""
+    settings = sleeve.platform.features.garch
+    year = sleeve.platform.calendars[sleeve.calendar.code].periods_per_year
+    return sleeve.decided(
+        "features_garch",
+        function=partial(garch_features, grid=sleeve.grid, periods_per_year=year),
+        settings=settings,
+        modules=(garch_features.__module__,),
+        description="On rebalance sessions: the volatility that GARCH(1,1) forecasts for each "
+        "candidate, or the EWMA where nothing could be fitted, which the row says.",
+        group=GROUP,
+        windows=sleeve.windows(garch_windows(settings, sleeve.calendar, sleeve.grid)),
+        identity={"rebalance": sleeve.platform.rebalance, "periods_per_year": year},
+        grid=sleeve.grid,
     )
