@@ -97,8 +97,8 @@ def garch_features(
     if not candidates.height:
         return FEATURES_GARCH.empty()
     names = candidates["security_id"].unique()
-    bars = frames["bars"].select(*PUBLISHED, "close")
-    bars = bars.filter(pl.col("security_id").is_in(names)).collect()
+    asked = pl.col("security_id").is_in(names)
+    bars = frames["bars"].filter(asked).select(*PUBLISHED, "close").collect()
     loaded = wanted.loaded(Window("bars", settings.lookback))
     splits = splits_in_effect(frames["actions"].collect())
     panel = Panel.of(bars, wanted, loaded, ["close"], splits)
@@ -141,10 +141,10 @@ def _series(panel: Panel, row: int, names: pl.Series, lookback: int) -> Matrix:
         own.select("security_id", "column"), on="security_id", how="left", maintain_order="left"
     )["column"]
     there = columns.is_not_null().to_numpy()
-    closes = panel.columns["close"][max(row - lookback, 0) : row + 1]
-    closes = np.take(closes, columns.fill_null(0).to_numpy(), axis=1) if len(own) else None
-    if closes is None:
+    if not there.any():
         return np.full((1, len(names)), np.nan)
+    known = panel.columns["close"][max(row - lookback, 0) : row + 1]
+    closes = np.take(known, columns.fill_null(0).to_numpy(), axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         returns = np.log(closes[1:] / closes[:-1])
     return np.where(np.isfinite(returns) & there, returns, np.nan)

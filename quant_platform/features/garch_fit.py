@@ -38,6 +38,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from quant_platform.features.regression import down
+
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -244,16 +246,16 @@ class _Standard:
         there = (rows >= len(returns) - lengths).astype(np.float64)
         returns = np.concatenate([np.zeros((lacking, returns.shape[1])), returns])
         values = np.where(there > 0, returns, 0.0)
-        mean = _down(values) / lengths
+        mean = down(values) / lengths
         apart = (values - mean) * there
-        scale = np.sqrt(_down(apart**2) / lengths)
+        scale = np.sqrt(down(apart**2) / lengths)
         standard = apart / scale
         back_cast = None
         if start == "back_cast":
             age = rows - (len(returns) - lacking - lengths)
             early = (age >= 0) & (age < _BACK_CAST_LENGTH)
             weights = np.where(early, _BACK_CAST_DECAY ** np.where(early, age, 0), 0.0)
-            back_cast = _down(weights * standard**2) / _down(weights)
+            back_cast = down(weights * standard**2) / down(weights)
         return cls(standard, there, lengths, back_cast, mean, scale)
 
     def at(self, lanes: npt.NDArray[np.intp]) -> _Standard:
@@ -285,7 +287,7 @@ class _Standard:
         """Log-likelihood of few lanes."""
         apart, variance, _ = self._variance(_natural(point))
         losses = (np.log(variance) + apart**2 / variance) * self.there
-        total = -0.5 * _down(losses)
+        total = -0.5 * down(losses)
         return np.where(np.isfinite(total), total, -np.inf)
 
     def part_slopes(self, point: Matrix) -> Matrix:
@@ -307,12 +309,12 @@ class _Standard:
         driven[:, 3] = persistence * share * (1 - share) * (earlier_square - earlier)
         if self.back_cast is None:
             # Of the start values only the mean of all squares depends on a parameter.
-            drift = -2 * _down(apart * self.there) / self.lengths
+            drift = -2 * down(apart * self.there) / self.lengths
             driven[self._first, 0, self._lanes] += (alpha + beta) * drift
         _run_through(driven.reshape(len(square), -1), np.tile(beta, 4))
         pull = 0.5 * (square / variance - 1) / variance * self.there
-        found = np.stack([_down(pull * driven[:, k]) for k in range(4)], axis=1)
-        found[:, 0] += _down(apart / variance * self.there)
+        found = np.stack([down(pull * driven[:, k]) for k in range(4)], axis=1)
+        found[:, 0] += down(apart / variance * self.there)
         return found
 
     def _in_parts(
@@ -353,7 +355,7 @@ class _Standard:
         apart = (self.values - mu) * self.there
         start = self.back_cast
         if start is None:
-            start = _down(apart**2) / self.lengths
+            start = down(apart**2) / self.lengths
         variance = omega * self.there + alpha * self._later(apart**2, start)
         variance[self._first, self._lanes] += beta * start
         _run_through(variance, beta)
@@ -458,13 +460,3 @@ def _step(
     longest = np.max(np.abs(step), axis=1)
     step *= np.minimum(1.0, 2.0 / np.maximum(longest, 2.0))[:, None]
     return np.ascontiguousarray(step.T), promise
-
-
-def _down(matrix: Matrix) -> Vector:
-    """Sum of each column, row after row.
-
-    A single column is summed beside a copy of itself: numpy would add it up in another order.
-    """
-    if matrix.shape[1] == 1:
-        return np.asarray(np.repeat(matrix, 2, axis=1).sum(axis=0)[:1])
-    return np.asarray(np.ascontiguousarray(matrix).sum(axis=0))

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from quant_platform.settings.base import SettingsModel, described, refuse
+from quant_platform.settings.base import Identifier, SettingsModel, described, refuse
 
 
 class CompositeSettings(SettingsModel):
@@ -99,6 +99,13 @@ class GarchSettings(SettingsModel):
                 expected="at most as many as a fit sees",
             )
         return self
+
+
+class SleeveBenchmark(SettingsModel):
+    """The security to which the betas of a sleeve are."""
+
+    sleeve: Identifier = described("Sleeve that has its returns; on the same calendar.")
+    security_id: str = described("Its stable key in that sleeve.", min_length=1)
 
 
 class BetaSettings(SettingsModel):

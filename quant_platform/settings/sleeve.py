@@ -17,6 +17,7 @@ from quant_platform.settings.base import (
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.risk_features import SleeveBenchmark
 from quant_platform.settings.scanner import ScannerNames
 from quant_platform.settings.selection import SelectionSettings
 from quant_platform.settings.universe import UniverseSettings
@@ -137,6 +138,9 @@ class SleeveSettings(SettingsModel):
     scanners: ScannerNames = described(
         "Scanners whose finds are the sleeve's candidates: names of files in "
         "assets_config/scanners/, in the folder of an asset class that the sleeve holds."
+    )
+    benchmark: SleeveBenchmark | None = described(
+        "The security to which the sleeve's betas are; without it there is no features_beta.", None
     )
     returns: ReturnsSettings = described(
         "How bars become returns, and at which price an order fills.", ReturnsSettings()

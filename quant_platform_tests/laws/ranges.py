@@ -25,6 +25,7 @@ APART = "securities apart"
 _BOOK = "orders are paid from the same cash and weighed against the same equity"
 TOGETHER: Mapping[str, str] = {
     "scan": "a scanner ranks what it finds and keeps the best",
+    "features_beta": "a beta is to the benchmark, whose returns must be there",
     "selection": "candidates are ranked against each other and the best are kept",
     "weights": "the weights of a profile share one whole",
     "holdings": "what is held is a share of the profile's value, which all holdings make",

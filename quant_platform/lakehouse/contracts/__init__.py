@@ -30,6 +30,7 @@ from quant_platform.lakehouse.contracts.execution import (
     RISK_CONTROLS,
 )
 from quant_platform.lakehouse.contracts.features_avwap import FEATURES_AVWAP
+from quant_platform.lakehouse.contracts.features_beta import FEATURES_BETA
 from quant_platform.lakehouse.contracts.features_garch import FEATURES_GARCH
 from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUIDITY
 from quant_platform.lakehouse.contracts.features_predictability import FEATURES_PREDICTABILITY
@@ -84,6 +85,7 @@ _ALL = (
     FEATURES_LIQUIDITY,
     FEATURES_PREDICTABILITY,
     FEATURES_VOLATILITY,
+    FEATURES_BETA,
     SCREENER,
     SCAN,
     CANDIDATES,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
-from quant_platform.orchestration.assets.features import feature_stages, garch_stage
+from quant_platform.orchestration.assets.features import beta_stages, feature_stages, garch_stage
 from quant_platform.orchestration.assets.market import market_stages, series_stages
 from quant_platform.orchestration.assets.meta import meta_stages
 from quant_platform.orchestration.assets.portfolio import portfolio_stages
@@ -33,9 +33,15 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
 
 def all_stages(sleeves: Sequence[SleeveContext], portfolio: PortfolioContext) -> list[Stage]:
     """Stages of the whole graph: the sleeves, then what stands on all of them."""
+    shared = series_stages(portfolio)
     return [
         *(stage for sleeve in sleeves for stage in sleeve_stages(sleeve)),
-        *series_stages(portfolio),
+        *shared,
+        *(
+            stage
+            for sleeve in sleeves
+            for stage in beta_stages(sleeve, portfolio, shared[0].table if shared else "")
+        ),
         *regime_stages(portfolio),
         *(
             stage

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from quant_platform.features.avwap import avwap_features, avwap_windows
+from quant_platform.features.beta import beta_features, beta_windows
 from quant_platform.features.garch import garch_features, garch_windows
 from quant_platform.features.liquidity import liquidity_features, liquidity_windows
 from quant_platform.features.noise import FILE
@@ -13,10 +14,12 @@ from quant_platform.features.state import advance_state, state_windows
 from quant_platform.features.trend import trend_features, trend_windows
 from quant_platform.features.volatility import volatility_features, volatility_windows
 from quant_platform.lakehouse.checksums import known_checksum
-from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.stage import Stage
 
 GROUP = "features"
+RISK = "risk_features"
+"""Group of features that stand on candidates, other sleeves or the shared series."""
 
 
 def feature_stages(sleeve: SleeveContext) -> list[Stage]:
@@ -109,8 +112,51 @@ def garch_stage(sleeve: SleeveContext) -> Stage:
         modules=(garch_features.__module__,),
         description="On rebalance sessions: the volatility that GARCH(1,1) forecasts for each "
         "candidate, or the EWMA where nothing could be fitted, which the row says.",
-        group=GROUP,
+        group=RISK,
         windows=sleeve.windows(garch_windows(settings, sleeve.calendar, sleeve.grid)),
         identity={"rebalance": sleeve.platform.rebalance, "periods_per_year": year},
         grid=sleeve.grid,
     )
+
+
+def beta_stages(sleeve: SleeveContext, portfolio: PortfolioContext, series: str) -> list[Stage]:
+    """Stage of ``features_beta``; none for a sleeve without a benchmark.
+
+    Parameters
+    ----------
+    sleeve, portfolio
+        The sleeve; and whose calendar the shared series have.
+    series
+        Table of the shared series; empty where no source has any.
+    """
+    benchmark = sleeve.sleeve.benchmark
+    if benchmark is None:
+        return []
+    trend = sleeve.platform.features.trend
+    windows = sleeve.windows(beta_windows("", ""))
+    elsewhere = benchmark.sleeve != sleeve.sleeve.name
+    shared = beta_windows(
+        f"{benchmark.sleeve}/returns" if elsewhere else "",
+        series if sleeve.calendar == portfolio.calendar else "",
+    )
+    windows |= {name: window for name, window in shared.items() if name not in windows}
+    return [
+        sleeve.decided(
+            "features_beta",
+            function=partial(
+                beta_features,
+                benchmark=benchmark.security_id,
+                max_missing_share=trend.max_missing_share,
+            ),
+            settings=sleeve.platform.features.beta,
+            modules=(beta_features.__module__,),
+            description="Betas to the sleeve's benchmark, in calm and in crisis, how steady they "
+            "are, and exposures to factors with errors that bear autocorrelation.",
+            group=RISK,
+            windows=windows,
+            identity={
+                "benchmark": benchmark.model_dump(mode="json"),
+                "max_missing_share": trend.max_missing_share,
+            },
+        )
+    ]
