@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import dagster as dg
+
 from quant_platform.features.avwap import avwap_features, avwap_windows
 from quant_platform.features.liquidity import liquidity_features, liquidity_windows
 from quant_platform.features.noise import FILE
@@ -12,7 +14,8 @@ from quant_platform.features.state import advance_state, state_windows
 from quant_platform.features.trend import trend_features, trend_windows
 from quant_platform.lakehouse.checksums import known_checksum
 from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.stage import Stage
+from quant_platform.orchestration.stage import Stage, Stored
+from quant_platform.reports.feature_family import family_markdown
 
 GROUP = "features"
 
@@ -30,6 +33,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "state of the one before; late bars and corrections are replayed from the session that "
             "they change.",
             group=GROUP,
+            shown=family_shown,
             windows=sleeve.windows(state_windows(state)),
         ),
         sleeve.stage(
@@ -41,6 +45,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "to 252 sessions, computed in calendar-fixed blocks from what was known at each "
             "cutoff.",
             group=GROUP,
+            shown=family_shown,
             windows=sleeve.windows(trend_windows(trend)),
         ),
         sleeve.stage(
@@ -51,6 +56,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             description="Volume-weighted averages from the anchors that matter, the best of them, "
             "and the setup of the price at it: state, extension, entry, stop, targets.",
             group=GROUP,
+            shown=family_shown,
             windows=sleeve.windows(avwap_windows(trend)),
         ),
         sleeve.stage(
@@ -61,6 +67,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             description="Volume in shares and money, Amihud's illiquidity, sessions without trade, "
             "a spread from highs and lows, and the bucket.",
             group=GROUP,
+            shown=family_shown,
             windows=sleeve.windows(liquidity_windows(trend)),
         ),
         sleeve.decided(
@@ -71,8 +78,16 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             description="On rebalance sessions: entropy, persistence, autocorrelation, reversion "
             "of standardised returns, each with its place among noise of the same length.",
             group=GROUP,
+            shown=family_shown,
             windows=sleeve.windows(predictability_windows(trend)),
             identity={"rebalance": sleeve.platform.rebalance, "noise": known_checksum(FILE)},
             grid=sleeve.grid,
         ),
     ]
+
+
+def family_shown(stored: Stored) -> dict[str, dg.MetadataValue]:
+    """Describe the newest session of a family in the UI: coverage, distribution, an example."""
+    ((kind, rows),) = stored.tables.items()
+    described = family_markdown(kind, rows)
+    return {"features": dg.MetadataValue.md(described)} if described else {}
