@@ -45,7 +45,7 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 PRICES = ("open", "high", "low", "close")
 PUBLISHED = ("security_id", "session", "knowledge_session", "known_at")
-ABREAST = 128
+ABREAST = 256
 """Series that are computed together: their matrices stay in the cache of a core."""
 
 
