@@ -251,7 +251,7 @@ def _at(sums: Matrix, row: _Rows) -> Matrix:
     width = sums.shape[1]
     if row.shape[1] == 1:
         return np.take(sums, row[:, 0], axis=0)
-    return np.take(sums, row * width + np.arange(width))
+    return np.asarray(np.take(sums, row * width + np.arange(width)))
 
 
 def _sums(values: Matrix) -> Matrix:

@@ -45,7 +45,7 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 PRICES = ("open", "high", "low", "close")
 PUBLISHED = ("security_id", "session", "knowledge_session", "known_at")
-ABREAST = 128
+ABREAST = 256
 """Series that are computed together: their matrices stay in the cache of a core."""
 
 
@@ -72,6 +72,10 @@ class Block:
         Code of the calendar.
     once
         What the functions of several columns share of these rows, by name.
+    begun
+        How many of the last rows the calendar-fixed block has had so far; 0 where there is none.
+    others
+        The same block as it is given to columns of other windows, by their length.
     """
 
     open: Matrix
@@ -86,6 +90,8 @@ class Block:
     asked: int = 0
     calendar: str = ""
     once: dict[str, Any] = field(default_factory=dict)
+    begun: int = 0
+    others: dict[int, Block] = field(default_factory=dict)
 
     def last(self, rows: int) -> Block:
         """Return the last rows alone."""
@@ -103,7 +109,17 @@ class Block:
             self.previous[-rows:],
             self.asked,
             self.calendar,
+            begun=self.begun,
+            others=self.others,
         )
+
+    def over(self, window: int) -> Block:
+        """Return the block as a column of a shorter window is given it, and what that has found."""
+        if not self.begun:
+            return self
+        if window not in self.others:
+            self.others[window] = self.last(self.begun + window - 1)
+        return self.others[window]
 
     def answer(self, matrix: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
         """Return the rows of a matrix that are asked for."""
@@ -321,19 +337,17 @@ def _values(
         previous=laid.previous[first:stop],
         asked=stop - start,
         calendar=laid.calendar,
+        begun=stop - begin,
     )
-    # Columns of one window share a block, and what they find in it once.
-    windows = {family.window(name) for name in family.functions}
-    given = {window: block.last(stop - begin + window - 1) for window in windows}
     seen = np.cumsum(~np.isnan(block.close), axis=0)
     known: dict[int, npt.NDArray[np.bool_]] = {}
     for name, function in family.functions.items():
-        values = block.answer(function(given[family.window(name)]))
+        values = block.answer(function(block.over(family.window(name))))
         if null_before(family.contract.columns[name]) is not None:
             warm_up = family.warm_up(name)
             if warm_up not in known:
                 known[warm_up] = _enough(seen, stop - start, warm_up, missing)
-            values = np.where(known[warm_up] & np.isfinite(values), values, np.nan)
+            values = np.where(np.isfinite(values) & known[warm_up], values, np.nan)
         kept[name] = values
     return kept
 

@@ -160,7 +160,7 @@ def rows_of(sessions: pl.Series, days: Days) -> Places:
     asked, known = sessions.to_physical().to_numpy(), days.astype(np.int64)
     row_of = np.full(known[-1] - known[0] + 3, -1, dtype=np.int64)
     row_of[known - known[0] + 1] = np.arange(len(known))
-    return row_of[np.clip(asked - known[0] + 1, 0, len(row_of) - 1)]
+    return np.asarray(row_of[np.clip(asked - known[0] + 1, 0, len(row_of) - 1)])
 
 
 def _repeats(rows: Places, columns: Places, height: int, width: int) -> bool:

@@ -64,21 +64,24 @@ def rescaled_slope(series: Matrix) -> Vector:
     """
     length = len(series)
     pieces = np.unique(np.geomspace(SHORTEST_PIECE, length // 2, 10).astype(int))
-    path = np.concatenate([np.zeros_like(series[:1]), np.cumsum(series, axis=0)])
+    path, squares = (
+        np.concatenate([np.zeros_like(series[:1]), np.cumsum(values, axis=0)])
+        for values in (series, series * series)
+    )
     ranges = []
     for piece in pieces:
         count = length // piece
         start = length - count * piece
-        parts = series[start:].reshape(count, piece, -1)
-        mean = parts.mean(axis=1, keepdims=True)
-        # The path of a piece's distances from its mean, from what it has summed up at its end.
-        way = path[start + 1 :].reshape(count, piece, -1) - path[start:-1:piece][:, None]
-        way -= mean * np.arange(1, piece + 1)[:, None]
-        reach = np.maximum(way.max(axis=1), 0.0) - np.minimum(way.min(axis=1), 0.0)
-        apart = np.subtract(parts, mean, out=way)
-        spread = np.sqrt(np.mean(np.multiply(apart, apart, out=way), axis=1))
+        before, upto = path[start:-1:piece], path[start + piece :: piece]
+        mean = (upto - before) / piece
+        # The path of a piece's distances from its mean, from what was summed up before it.
+        slope = mean[:, None] * np.arange(1, piece + 1)[:, None]
+        way = np.subtract(path[start + 1 :].reshape(slope.shape), slope, out=slope)
+        highest, lowest = way.max(axis=1) - before, way.min(axis=1) - before
+        reach = np.maximum(highest, 0.0) - np.minimum(lowest, 0.0)
+        variance = (squares[start + piece :: piece] - squares[start:-1:piece]) / piece - mean**2
         with np.errstate(invalid="ignore", divide="ignore"):
-            ranges.append(np.log(np.mean(reach / spread, axis=0)))
+            ranges.append(np.log(np.mean(reach / np.sqrt(variance), axis=0)))
     across = np.log(pieces.astype(float))
     across -= across.mean()
     weighed = sum(weight * level for weight, level in zip(across, ranges, strict=True))

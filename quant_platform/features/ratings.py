@@ -50,11 +50,13 @@ def averages_vote(block: Block, averages: Sequence[Matrix]) -> Matrix:
     block
         Prices, and the exponential means of `LENGTHS` among the carried columns.
     averages
-        The averages of finite windows.
+        The averages of finite windows, of the rows that are asked for.
     """
-    exponential = [block.state[f"ema_{length}_state"] for length in LENGTHS]
-    votes = [_below(average, block.close) for average in [*averages, *exponential]]
-    votes.append(_ichimoku(block))
+    exponential = [block.answer(block.state[f"ema_{length}_state"]) for length in LENGTHS]
+    close = block.answer(block.close)
+    votes = [_below(average, close) for average in [*averages, *exponential]]
+    # Two sessions, and what the slowest line of them looks back.
+    votes.append(block.answer(_ichimoku(block.last(len(close) + 52))))
     return np.asarray(sum(votes) / len(votes))
 
 

@@ -144,19 +144,19 @@ def in_units(state: Mapping[str, Vector], ratio: Vector) -> dict[str, Vector]:
     return scaled
 
 
-def indicators(state: Mapping[str, Vector]) -> dict[str, Vector]:
-    """Features of a state, NaN before their warm-up.
+def indicator(name: str, state: Mapping[str, Vector]) -> Vector:
+    """Compute one feature of a state, NaN before its warm-up.
 
     Parameters
     ----------
+    name
+        Column of the feature.
     state
         Vectors by column of `CARRIED`.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            name: np.where(state["bars"] >= INDICATORS.warm_up(name), function(state), np.nan)
-            for name, function in INDICATORS.functions.items()
-        }
+        found = INDICATORS.functions[name](state)
+    return np.where(state["bars"] >= INDICATORS.warm_up(name), found, np.nan)
 
 
 # -- recursions ------------------------------------------------------------------------------------

@@ -148,26 +148,34 @@ def weighted(matrix: Matrix, weights: Sequence[float]) -> Matrix:
     return np.where(used > 0, sums / np.where(used > 0, used, 1.0), np.nan)
 
 
-def median(matrix: Matrix, length: int) -> Matrix:
-    """Median of the values in the last ``length`` rows."""
-    above = np.full((length - 1, matrix.shape[1]), np.nan)
-    series = np.ascontiguousarray(np.concatenate([above, matrix]).T)
-    windows = sliding_window_view(series, length, axis=1)
-    found = np.empty_like(series[:, length - 1 :])
-    for row in range(len(matrix)):
-        found[:, row] = _middle(windows[:, row])
-    return np.ascontiguousarray(found.T)
+def median(matrix: Matrix, length: int, rows: int = 0) -> Matrix:
+    """Median of the values in the last ``length`` rows.
+
+    Parameters
+    ----------
+    matrix, length
+        Values and the window.
+    rows
+        How many of the last rows are wanted; 0 for all.
+    """
+    rows = rows or len(matrix)
+    above = np.full((max(length - 1 - (len(matrix) - rows), 0), matrix.shape[1]), np.nan)
+    series = np.concatenate([above, matrix[-(rows + length - 1) :]]).T
+    windows = sliding_window_view(np.ascontiguousarray(series), length, axis=1)
+    found = np.empty((rows, matrix.shape[1]))
+    for row in range(rows):
+        found[row] = _middle(windows[:, row])
+    return found
 
 
 def _middle(windows: Matrix) -> Matrix:
     """Median of the values in each row; NaN of none."""
     length = windows.shape[1]
-    there = length - np.count_nonzero(np.isnan(windows), axis=1)
-    low, high = (length - 1) // 2, length // 2
-    if np.all(there == length):
-        parted = np.partition(windows, (low, high), axis=1)
-        return np.asarray((parted[:, low] + parted[:, high]) / 2)
-    # What is lacking is sorted behind everything.
-    ordered, rows = np.sort(windows, axis=1), np.arange(len(windows))
-    middle = ordered[rows, np.maximum(there - 1, 0) // 2] + ordered[rows, there // 2 % length]
+    # Sorting beats selecting, for it is vectorised. What is lacking is sorted behind everything.
+    ordered = np.sort(windows, axis=1)
+    if not np.isnan(ordered[:, -1]).any():
+        return np.asarray((ordered[:, (length - 1) // 2] + ordered[:, length // 2]) / 2)
+    there = length - np.count_nonzero(np.isnan(ordered), axis=1)
+    row = np.arange(len(ordered))
+    middle = ordered[row, np.maximum(there - 1, 0) // 2] + ordered[row, there // 2 % length]
     return np.where(there > 0, middle / 2, np.nan)

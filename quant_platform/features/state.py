@@ -20,7 +20,9 @@ States stored for the sessions in between are not rewritten: they are what was k
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,12 +30,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from quant_platform.features.panel import places_of, rows_of
 from quant_platform.features.recursions import (
     BAR,
     CARRIED,
+    INDICATORS,
     Vector,
     advanced,
-    indicators,
+    indicator,
 )
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.vintages import SPLITS, splits_in_effect
@@ -76,8 +80,10 @@ class _State:
     def advance(self, bar: Mapping[str, Vector], ratio: Vector, *, new_year: bool) -> None:
         """Take in one session, and forget who has not traded for long; see `advanced`."""
         state = advanced(self.values, bar, ratio, new_year=new_year)
-        gone = state["idle"] >= FORGET_AFTER
-        self.values = {name: np.where(gone, 0.0, values) for name, values in state.items()}
+        gone = np.flatnonzero(state["idle"] >= FORGET_AFTER)
+        for values in state.values() if len(gone) else ():
+            values[gone] = 0.0
+        self.values = state
 
 
 def advance_state(
@@ -162,17 +168,19 @@ class _Walk:
         before = calendar.sessions[first - 1] if first else None
         previous = frames["state"].filter(pl.col("session") == before).collect()
         securities = sorted({*bars["security_id"].unique(), *previous["security_id"]})
-        codes = pl.DataFrame({"security_id": securities}, schema={"security_id": pl.String})
-        codes = codes.with_row_index("column")
-        ordinals = calendar.frame().select("session", "ordinal")
+        names = pl.Series("security_id", securities, dtype=pl.String)
+        codes = names.to_frame().with_row_index("column")
+        days = np.array(calendar.sessions, dtype="datetime64[D]")
         placed = (
-            bars.join(codes, on="security_id")
-            .join(ordinals, on="session")
-            .sort("knowledge_session", "session", "security_id", "known_at")
-            .unique(
-                ["knowledge_session", "session", "security_id"], keep="last", maintain_order=True
+            bars.with_columns(
+                column=pl.Series(places_of(bars["security_id"], names)),
+                ordinal=pl.Series(rows_of(bars["session"], days)),
             )
+            .filter(pl.col("ordinal") >= 0)
+            .sort("knowledge_session", "ordinal", "column", "known_at")
+            .unique(["knowledge_session", "ordinal", "column"], keep="last", maintain_order=True)
         )
+        ordinals = calendar.frame().select("session", "ordinal")
         actions = frames.get("actions")
         splits = (
             pl.DataFrame(schema=SPLITS) if actions is None else splits_in_effect(actions.collect())
@@ -191,10 +199,10 @@ class _Walk:
         now = self.calendar.ordinal(session)
         late = self._take_arrivals(now)
         state = self.states[now - 1].copy()
-        self._step(state, now, np.arange(len(self.securities)))
         restated = np.full(len(self.securities), -1, dtype=np.int64)
         if late is not None:
             self._replay(now, *late, state, restated)
+        self._step(state, now, np.arange(len(self.securities)))
         self.states[now] = state
         self.states.pop(now - self.replay - 2, None)
         alive = np.flatnonzero(state.values["bars"] > 0)
@@ -207,8 +215,15 @@ class _Walk:
     def rows(self) -> pl.DataFrame:
         """Rows of all sessions taken in, for the securities that had a state."""
         emitted = self.emitted
-        values = {name: np.concatenate([e.state.values[name] for e in emitted]) for name in CARRIED}
-        features = indicators(values)
+
+        def over_all(name: str) -> Vector:
+            return np.concatenate([each.state.values[name] for each in emitted])
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            values = dict(zip(CARRIED, pool.map(over_all, CARRIED), strict=True))
+            names = list(INDICATORS.functions)
+            found = pool.map(lambda name: indicator(name, values), names)
+            features = dict(zip(names, found, strict=True))
         days = pl.Series(self.calendar.sessions, dtype=pl.Date)
         since = pl.Series(np.concatenate([e.restated for e in emitted]))
         ordinals = np.repeat([e.ordinal for e in emitted], [len(e.columns) for e in emitted])
@@ -261,7 +276,7 @@ class _Walk:
         state: _State,
         restated: npt.NDArray[np.int64],
     ) -> None:
-        """Step the securities with late rows forward again from before the changed session."""
+        """Step the securities with late rows again, from before the changed session to the last."""
         oldest = now - self.replay
         within = ordinals > oldest
         np.add.at(self.missed, columns[~within], 1)
@@ -274,7 +289,7 @@ class _Walk:
         restated[chosen] = begin[chosen]
         self._recall(int(begin[chosen].min()) - 1, now)
         redone = _State.nothing(len(chosen))
-        for ordinal in range(int(begin[chosen].min()), now + 1):
+        for ordinal in range(int(begin[chosen].min()), now):
             fresh = np.flatnonzero(begin[chosen] == ordinal)
             redone.put(fresh, self.states[ordinal - 1].at(chosen[fresh]))
             running = np.flatnonzero(begin[chosen] <= ordinal)

@@ -64,7 +64,10 @@ def close(block: Block) -> Matrix:
 @TREND.column
 def sma(block: Block, length: int) -> Matrix:
     """Mean close."""
-    return mean(block.close, length)
+    found: Matrix | None = block.once.get(f"sma_{length}")
+    if found is None:
+        found = block.once[f"sma_{length}"] = mean(block.close, length)
+    return found
 
 
 @TREND.column
@@ -155,7 +158,7 @@ def stochastic_rsi_k(block: Block, length: int) -> Matrix:
 @TREND.column
 def cci(block: Block, length: int) -> Matrix:
     """Commodity channel index of closes, as the charting service computes it."""
-    average = mean(block.close, length)
+    average = sma(block, length)
     apart = scatter(block.close, average, length)
     # Of equal prices a running sum leaves the last bits: no scatter is told from rounding.
     moved = apart > 1e-12 * average
@@ -202,7 +205,7 @@ def _bands(block: Block, length: int) -> tuple[Matrix, Matrix]:
     """Middle of Bollinger's bands, and two population deviations."""
     found: tuple[Matrix, Matrix] | None = block.once.get(f"bands_{length}")
     if found is None:
-        middle = mean(block.close, length)
+        middle = sma(block, length)
         found = middle, 2 * np.sqrt(scatter(block.close, middle, length, power=2))
         block.once[f"bands_{length}"] = found
     return found
@@ -293,7 +296,7 @@ def volume_ratio(block: Block, length: int) -> Matrix:
 def atr_pct_ratio(block: Block) -> Matrix:
     """Average true range against its median of 120 sessions."""
     spread = block.state["atr_pct"]
-    return spread / median(spread, 120)
+    return block.answer(spread) / median(spread, 120, block.asked)
 
 
 @TREND.column
@@ -307,8 +310,10 @@ def trend_score(block: Block) -> Matrix:
 @TREND.column
 def recommend_ma(block: Block) -> Matrix:
     """Mean vote of the averages."""
-    simple = [sma(block, length) for length in (10, 20, 30, 50, 100, 200)]
-    return averages_vote(block, [*simple, vwma(block, 20), hull(block, 9)])
+    lengths = (10, 20, 30, 50, 100, 200)
+    finite = [block.answer(sma(block.over(length), length)) for length in lengths]
+    weighed = [vwma(block.over(20), 20), hull(block.over(11), 9)]
+    return averages_vote(block, [*finite, *map(block.answer, weighed)])
 
 
 @TREND.column

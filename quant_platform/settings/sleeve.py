@@ -14,6 +14,7 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 from quant_platform.settings.returns import ReturnsSettings
@@ -150,6 +151,9 @@ class SleeveSettings(SettingsModel):
     )
     universe: UniverseSettings = described(
         "Who of those listed may be looked at.", UniverseSettings()
+    )
+    cross_section: CrossSectionSettings = described(
+        "How the securities of a session are ranked.", CrossSectionSettings()
     )
     selection: SelectionSettings = described(
         "How a rebalance session chooses among the candidates.", SelectionSettings()

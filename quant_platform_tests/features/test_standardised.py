@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from quant_platform.features import standardised as module
 from quant_platform.features.noise import hurst, stored_noise
 from quant_platform.features.predictability import statistics_of
 from quant_platform.features.standardised import (
@@ -88,6 +89,24 @@ def test_what_is_known_later_changes_nothing(tables: dict[str, pl.DataFrame]) ->
     honest = made(tables, ASKED)
     assert spoilt.filter(upto).equals(honest.filter(upto))
     assert not spoilt.equals(honest)
+
+
+def test_a_planted_look_ahead_makes_ranges_differ(
+    tables: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Returns over the volatility of the session after: a join shifted the wrong way."""
+    honest = module.beside
+
+    def shifted(*laid: Any) -> dict[str, Any]:
+        # The function takes the volatility before each return: two sessions later is one too many.
+        later = honest(*laid).items()
+        return {name: np.concatenate([m[2:], m[-1:], m[-1:]]) for name, m in later}
+
+    monkeypatch.setattr(module, "beside", shifted)
+    whole = made(tables, ASKED)
+    parts = pl.concat([made(tables, [day]) for day in ASKED if day in GRID])
+    assert parts.select("session", "security_id").equals(whole.select("session", "security_id"))
+    assert not parts.equals(whole)
 
 
 def test_values_are_those_of_returns_over_the_volatility_before(

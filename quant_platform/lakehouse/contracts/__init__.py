@@ -17,6 +17,10 @@ from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.candidates import CANDIDATES
 from quant_platform.lakehouse.contracts.contract import Contract
+from quant_platform.lakehouse.contracts.cross_section import (
+    CROSS_SECTION,
+    CROSS_SECTION_MOMENTS,
+)
 from quant_platform.lakehouse.contracts.daily import DAILY
 from quant_platform.lakehouse.contracts.earnings import EARNINGS
 from quant_platform.lakehouse.contracts.execution import (
@@ -86,6 +90,8 @@ _ALL = (
     FEATURES_PREDICTABILITY,
     FEATURES_VOLATILITY,
     FEATURES_BETA,
+    CROSS_SECTION,
+    CROSS_SECTION_MOMENTS,
     SCREENER,
     SCAN,
     CANDIDATES,

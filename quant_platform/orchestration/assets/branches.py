@@ -6,12 +6,17 @@ from collections.abc import Sequence
 
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
-from quant_platform.orchestration.assets.features import beta_stages, feature_stages, garch_stage
+from quant_platform.orchestration.assets.features import feature_stages
 from quant_platform.orchestration.assets.market import market_stages, series_stages
 from quant_platform.orchestration.assets.meta import meta_stages
 from quant_platform.orchestration.assets.portfolio import portfolio_stages
 from quant_platform.orchestration.assets.regime import regime_stages
 from quant_platform.orchestration.assets.reports import report_stages
+from quant_platform.orchestration.assets.risk_features import (
+    beta_stages,
+    garch_stage,
+    volatility_stage,
+)
 from quant_platform.orchestration.assets.scans import scan_stages
 from quant_platform.orchestration.assets.selection import selection_stage
 from quant_platform.orchestration.assets.universe import universe_stages
@@ -24,6 +29,7 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         *market_stages(sleeve),
         *universe_stages(sleeve),
         *feature_stages(sleeve),
+        volatility_stage(sleeve),
         *scan_stages(sleeve),
         garch_stage(sleeve),
         selection_stage(sleeve),
