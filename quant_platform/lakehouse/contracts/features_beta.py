@@ -6,7 +6,6 @@ import dataframely as dy
 
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.contracts.feature import feature
-from quant_platform.lakehouse.rules import row_count
 
 FACTORS = {
     "market": "Mkt-RF",
@@ -103,5 +102,4 @@ FEATURES_BETA = Contract(
     schema=FeaturesBeta,
     version=1,
     grain="one security with a return over the session, at its cutoff",
-    rules=(row_count(),),
 )
