@@ -3,7 +3,8 @@
 1. The state of the session before the range comes from the table itself; a range that begins with
    history begins with nothing.
 2. Sessions are taken in order. On the ex session of a split the prices of the state are divided by
-   its ratio; then bars known on time advance every security by one step.
+   its ratio; then bars known on time advance every security by one step
+   (`quant_platform.features.recursions` has the steps, and what is read from them).
 3. A late bar or a correction that arrives at session K changes the past. Its security is
    *replayed*: its state goes back to the session before the changed one (stored, or computed
    earlier in this range) and steps forward again over what is known at K. If a row known since then
@@ -19,7 +20,9 @@ States stored for the sessions in between are not rewritten: they are what was k
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,6 +30,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from quant_platform.features.panel import places_of, rows_of
+from quant_platform.features.recursions import (
+    BAR,
+    CARRIED,
+    INDICATORS,
+    Vector,
+    advanced,
+    indicator,
+)
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.vintages import SPLITS, splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
@@ -34,21 +46,6 @@ from quant_platform.settings import StateSettings
 
 FORGET_AFTER = 252
 """Sessions without a bar after which a security's state is dropped."""
-
-_CARRIED = (
-    "bars",
-    "idle",
-    "close_state",
-    "ema_20_state",
-    "ema_200_state",
-    "gain_14_state",
-    "loss_14_state",
-)
-_PRICES = ("close_state", "ema_20_state", "ema_200_state", "gain_14_state", "loss_14_state")
-"""What of the state is in price units, and changes them with a split."""
-
-Vector = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 def state_windows(settings: StateSettings) -> dict[str, Window]:
@@ -68,7 +65,7 @@ class _State:
 
     @classmethod
     def nothing(cls, securities: int) -> _State:
-        return cls({name: np.zeros(securities) for name in _CARRIED})
+        return cls({name: np.zeros(securities) for name in CARRIED})
 
     def copy(self) -> _State:
         return _State({name: vector.copy() for name, vector in self.values.items()})
@@ -80,31 +77,13 @@ class _State:
         for name, vector in self.values.items():
             vector[chosen] = other.values[name]
 
-    def advance(self, close: Vector, ratio: Vector) -> None:
-        """Take in one session: its splits, 1 for none, then its closes, NaN for no bar."""
-        state = self.values
-        for name in _PRICES:
-            state[name] = state[name] / ratio
-        traded = ~np.isnan(close)
-        first = traded & (state["bars"] == 0)
-        later = traded & ~first
-        price = np.where(traded, close, 0.0)
-        count = state["bars"] + traded
-        for name, length in (("ema_20_state", 20), ("ema_200_state", 200)):
-            weight = np.where(count <= length, 1 / np.maximum(count, 1), 2 / (length + 1))
-            moved = state[name] + weight * (price - state[name])
-            state[name] = np.where(first, price, np.where(later, moved, state[name]))
-        change = np.where(later, price - state["close_state"], 0.0)
-        weight = 1 / np.minimum(np.maximum(count - 1, 1), 14)
-        for name, move in (("gain_14_state", change), ("loss_14_state", -change)):
-            moved = state[name] + weight * (np.maximum(move, 0.0) - state[name])
-            state[name] = np.where(later, np.maximum(moved, 0.0), state[name])
-        state["close_state"] = np.where(traded, price, state["close_state"])
-        state["idle"] = np.where(traded, 0.0, state["idle"] + 1)
-        state["bars"] = count
-        gone = state["idle"] >= FORGET_AFTER
-        for name in _CARRIED:
-            state[name] = np.where(gone, 0.0, state[name])
+    def advance(self, bar: Mapping[str, Vector], ratio: Vector, *, new_year: bool) -> None:
+        """Take in one session, and forget who has not traded for long; see `advanced`."""
+        state = advanced(self.values, bar, ratio, new_year=new_year)
+        gone = np.flatnonzero(state["idle"] >= FORGET_AFTER)
+        for values in state.values() if len(gone) else ():
+            values[gone] = 0.0
+        self.values = state
 
 
 def advance_state(
@@ -164,7 +143,7 @@ class _Walk:
         self.stored = stored
         self.origin = self.calendar.ordinal(wanted.first) - replay
         rows = wanted.calendar.ordinal(wanted.last) - self.origin + 1
-        self.known = np.full((rows, len(securities)), np.nan)
+        self.known = {name: np.full((rows, len(securities)), np.nan) for name in BAR}
         self.ratio = np.ones((rows, len(securities)))
         self.arrivals = bars.partition_by("knowledge_session", as_dict=True, maintain_order=True)
         self.splits = splits.partition_by("effective", as_dict=True, maintain_order=True)
@@ -182,24 +161,26 @@ class _Walk:
         calendar = wanted.calendar
         bars = (
             frames["bars"]
-            .select("security_id", "session", "knowledge_session", "known_at", "close")
+            .select("security_id", "session", "knowledge_session", "known_at", *BAR)
             .collect()
         )
         first = calendar.ordinal(wanted.first)
         before = calendar.sessions[first - 1] if first else None
         previous = frames["state"].filter(pl.col("session") == before).collect()
         securities = sorted({*bars["security_id"].unique(), *previous["security_id"]})
-        codes = pl.DataFrame({"security_id": securities}, schema={"security_id": pl.String})
-        codes = codes.with_row_index("column")
-        ordinals = calendar.frame().select("session", "ordinal")
+        names = pl.Series("security_id", securities, dtype=pl.String)
+        codes = names.to_frame().with_row_index("column")
+        days = np.array(calendar.sessions, dtype="datetime64[D]")
         placed = (
-            bars.join(codes, on="security_id")
-            .join(ordinals, on="session")
-            .sort("knowledge_session", "session", "security_id", "known_at")
-            .unique(
-                ["knowledge_session", "session", "security_id"], keep="last", maintain_order=True
+            bars.with_columns(
+                column=pl.Series(places_of(bars["security_id"], names)),
+                ordinal=pl.Series(rows_of(bars["session"], days)),
             )
+            .filter(pl.col("ordinal") >= 0)
+            .sort("knowledge_session", "ordinal", "column", "known_at")
+            .unique(["knowledge_session", "ordinal", "column"], keep="last", maintain_order=True)
         )
+        ordinals = calendar.frame().select("session", "ordinal")
         actions = frames.get("actions")
         splits = (
             pl.DataFrame(schema=SPLITS) if actions is None else splits_in_effect(actions.collect())
@@ -218,10 +199,10 @@ class _Walk:
         now = self.calendar.ordinal(session)
         late = self._take_arrivals(now)
         state = self.states[now - 1].copy()
-        state.advance(self.known[now - self.origin], self.ratio[now - self.origin])
         restated = np.full(len(self.securities), -1, dtype=np.int64)
         if late is not None:
             self._replay(now, *late, state, restated)
+        self._step(state, now, np.arange(len(self.securities)))
         self.states[now] = state
         self.states.pop(now - self.replay - 2, None)
         alive = np.flatnonzero(state.values["bars"] > 0)
@@ -234,18 +215,15 @@ class _Walk:
     def rows(self) -> pl.DataFrame:
         """Rows of all sessions taken in, for the securities that had a state."""
         emitted = self.emitted
-        values = {
-            name: np.concatenate([e.state.values[name] for e in emitted]) for name in _CARRIED
-        }
-        bars = values["bars"]
-        moved = values["gain_14_state"] + values["loss_14_state"]
-        rising = np.full(len(bars), np.nan)
-        np.divide(values["gain_14_state"], moved, out=rising, where=moved > 0)
-        features = {
-            "ema_20": np.where(bars >= 20, values["ema_20_state"], np.nan),
-            "ema_200": np.where(bars >= 200, values["ema_200_state"], np.nan),
-            "rsi_14": np.where(bars >= 15, 100 * rising, np.nan),
-        }
+
+        def over_all(name: str) -> Vector:
+            return np.concatenate([each.state.values[name] for each in emitted])
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            values = dict(zip(CARRIED, pool.map(over_all, CARRIED), strict=True))
+            names = list(INDICATORS.functions)
+            found = pool.map(lambda name: indicator(name, values), names)
+            features = dict(zip(names, found, strict=True))
         days = pl.Series(self.calendar.sessions, dtype=pl.Date)
         since = pl.Series(np.concatenate([e.restated for e in emitted]))
         ordinals = np.repeat([e.ordinal for e in emitted], [len(e.columns) for e in emitted])
@@ -260,23 +238,27 @@ class _Walk:
         contract = FEATURES_STATE.columns
         return pl.DataFrame({name: columns[name].cast(contract[name].dtype) for name in contract})
 
+    def _step(self, state: _State, ordinal: int, chosen: npt.NDArray[np.intp]) -> None:
+        """Advance the state of some securities by one session."""
+        days, row = self.calendar.sessions, ordinal - self.origin
+        bar = {name: known[row, chosen] for name, known in self.known.items()}
+        new_year = ordinal > 0 and days[ordinal].year > days[ordinal - 1].year
+        state.advance(bar, self.ratio[row, chosen], new_year=new_year)
+
     def _take_arrivals(self, now: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]] | None:
         """Enter what became known at a session; return its late rows (security, session)."""
         day = (self.calendar.sessions[now],)
         late = []
-        for arrivals, value, taken in (
-            (self.arrivals, "close", self.known),
-            (self.splits, "ratio", self.ratio),
-        ):
+        for arrivals, into in ((self.arrivals, self.known), (self.splits, {"ratio": self.ratio})):
             arrived = arrivals.get(day)
             if arrived is None:
                 continue
             columns = arrived["column"].to_numpy().astype(np.intp)
             ordinals = arrived["ordinal"].to_numpy()
             inside = ordinals >= self.origin
-            taken[ordinals[inside] - self.origin, columns[inside]] = arrived[value].to_numpy()[
-                inside
-            ]
+            cells = (ordinals[inside] - self.origin, columns[inside])
+            for name, taken in into.items():
+                taken[cells] = arrived[name].to_numpy()[inside]
             past = ordinals < now
             if past.any():
                 late.append((columns[past], ordinals[past]))
@@ -294,7 +276,7 @@ class _Walk:
         state: _State,
         restated: npt.NDArray[np.int64],
     ) -> None:
-        """Step the securities with late rows forward again from before the changed session."""
+        """Step the securities with late rows again, from before the changed session to the last."""
         oldest = now - self.replay
         within = ordinals > oldest
         np.add.at(self.missed, columns[~within], 1)
@@ -307,13 +289,12 @@ class _Walk:
         restated[chosen] = begin[chosen]
         self._recall(int(begin[chosen].min()) - 1, now)
         redone = _State.nothing(len(chosen))
-        for ordinal in range(int(begin[chosen].min()), now + 1):
+        for ordinal in range(int(begin[chosen].min()), now):
             fresh = np.flatnonzero(begin[chosen] == ordinal)
             redone.put(fresh, self.states[ordinal - 1].at(chosen[fresh]))
             running = np.flatnonzero(begin[chosen] <= ordinal)
             part = redone.at(running)
-            cells = (ordinal - self.origin, chosen[running])
-            part.advance(self.known[cells], self.ratio[cells])
+            self._step(part, ordinal, chosen[running])
             redone.put(running, part)
         state.put(chosen, redone)
 
@@ -366,7 +347,7 @@ class _Walk:
     def _laid_out(self, rows: pl.DataFrame) -> _State:
         """Vectors over all securities from stored rows."""
         aligned = self.securities.to_frame().join(
-            rows.select("security_id", *_CARRIED),
+            rows.select("security_id", *CARRIED),
             on="security_id",
             how="left",
             maintain_order="left",
@@ -374,6 +355,6 @@ class _Walk:
         return _State(
             {
                 name: aligned[name].cast(pl.Float64).fill_null(0.0).to_numpy().copy()
-                for name in _CARRIED
+                for name in CARRIED
             }
         )

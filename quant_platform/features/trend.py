@@ -1,186 +1,344 @@
-"""Trend features from finite windows, in calendar-fixed blocks.
+"""Trend features: averages, oscillators, ranges and performance, each a function of a block.
 
-1. The published bars become a panel, one column per security and vintage. A split begins a vintage,
-   and each series is in the units of its own, so that no window sees the price jump.
-2. The panel is cut into blocks of ``block_sessions`` counted from the calendar's epoch. Each block
-   is computed from ``LOOKBACK`` sessions before its start, with running sums that begin there.
-   A block's sums depend on where it begins and on nothing after the row in hand, so a value has the
-   same bytes whether its session is computed alone, in a chunk or in ten years.
-3. A cell is kept where its vintage applies and the security has a bar at that session.
-
-Windows count sessions. A window may lack ``max_missing_share`` of its bars, rounded down; with
-fewer the value is null. Look-ahead cannot enter: row i of a block reads rows up to i.
+The lines of the contract say what each is, in which unit, and of how many sessions; how a range
+becomes blocks, and when a cell is null, is told in `quant_platform.features.finite`. Definitions
+are those of the charting service whose names the screener uses, so that its printed values are
+known answers. Recursive averages, Wilder's indicators among them, are in `features_state`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import date
-from typing import TypeVar
+from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from quant_platform.features.panel import Matrix, Panel
+from quant_platform.features.family import Family
+from quant_platform.features.finite import Block, finite_features, finite_windows
+from quant_platform.features.ratings import RATED_STATE, averages_vote, oscillators_vote
+from quant_platform.features.rolling import (
+    Matrix,
+    count,
+    deviation,
+    highest,
+    lowest,
+    mean,
+    mean_of_every,
+    median,
+    scatter,
+    shifted,
+    total,
+    weighted,
+)
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
-from quant_platform.lakehouse.vintages import splits_in_effect
-from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
+from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings import TrendSettings
 
-_Number = TypeVar("_Number", np.float64, np.int64)
+TREND = Family(FEATURES_TREND, reads=("atr_pct", "ema_13", *RATED_STATE))
 
-LOOKBACK = 252
-"""Sessions before the output session that the longest window reaches: 252 returns, 253 closes."""
+WEEK = 5
+"""Sessions of a week, as in the performance of a week, on every calendar."""
 
 
 def trend_windows(settings: TrendSettings) -> dict[str, Window]:
     """Sessions of its inputs that ``features_trend`` depends on."""
-    return {
-        "bars": Window("bars", LOOKBACK, settings.block_sessions),
-        "actions": Window("actions", ALL_HISTORY),
-    }
+    return finite_windows(TREND, settings)
 
 
 def trend_features(
     frames: Mapping[str, pl.LazyFrame], settings: TrendSettings, wanted: SessionRange
 ) -> pl.DataFrame:
-    """Compute ``features_trend`` for a range.
-
-    Parameters
-    ----------
-    frames
-        ``bars``: published bars of the loaded sessions. ``actions``: published actions; without
-        that frame no price is adjusted.
-    settings
-        Block length and the tolerance for missing bars.
-    wanted
-        Sessions to compute.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row per security with a bar known at the session's cutoff, by session and security.
-    """
-    loaded = wanted.loaded(trend_windows(settings)["bars"])
-    bars = frames["bars"].collect()
-    actions = frames.get("actions")
-    splits = None if actions is None else splits_in_effect(actions.collect())
-    panel = Panel.of(bars, wanted, loaded, ["close", "high", "volume"], splits)
-    blocks = [
-        _block(panel, first, start, stop, settings.max_missing_share)
-        for first, start, stop in _blocks(wanted, loaded, settings.block_sessions)
-    ]
-    frame = pl.concat(blocks) if blocks else FEATURES_TREND.empty()
-    return frame.sort("session", "security_id")
+    """Compute ``features_trend`` for a range; see `finite_features`."""
+    return finite_features(TREND, frames, settings, wanted)
 
 
-def _blocks(
-    wanted: SessionRange, loaded: list[date], length: int
-) -> Iterator[tuple[int, int, int]]:
-    """Yield, per block, the rows where its sums begin, its output begins, and it ends."""
-    calendar = wanted.calendar
-    row_of = {session: row for row, session in enumerate(loaded)}
-    starts = sorted({calendar.block_start(session, length) for session in wanted.sessions})
-    for number, begin in enumerate(starts):
-        output = max(begin, wanted.first)
-        stop = row_of[starts[number + 1]] if number + 1 < len(starts) else len(loaded)
-        # Near the start of history the look-back is cut short, at the same session for any range.
-        block_row = row_of.get(begin, 0)
-        yield max(block_row - LOOKBACK, 0), row_of[output], stop
+# -- averages --------------------------------------------------------------------------------------
 
 
-def _block(panel: Panel, first: int, start: int, stop: int, missing: float) -> pl.DataFrame:
-    """Features of rows ``start`` to ``stop``, from sums that begin at row ``first``."""
-    keep = panel.visible(start, stop) & ~np.isnan(panel.columns["close"][start:stop])
-    # Of the many vintages that a late session begins, a block needs its own.
-    series = np.flatnonzero(keep.any(axis=0))
-    close, high, volume = (
-        panel.columns[name][first:stop, series] for name in ("close", "high", "volume")
+@TREND.column
+def close(block: Block) -> Matrix:
+    """Close of the session."""
+    return block.close
+
+
+@TREND.column
+def sma(block: Block, length: int) -> Matrix:
+    """Mean close."""
+    found: Matrix | None = block.once.get(f"sma_{length}")
+    if found is None:
+        found = block.once[f"sma_{length}"] = mean(block.close, length)
+    return found
+
+
+@TREND.column
+def sma_distance(block: Block, length: int) -> Matrix:
+    """Distance of the close from its mean."""
+    return block.close / sma(block, length) - 1
+
+
+@TREND.column
+def sma_slope(block: Block, length: int) -> Matrix:
+    """Change of the mean close over 10 sessions, percent."""
+    average = sma(block, length)
+    return 100 * (average / shifted(average, 10) - 1)
+
+
+@TREND.column
+def weekly_trend(block: Block) -> Matrix:
+    """Order of the close and the means of 10 and 40 weekly closes."""
+    quarter, year = (mean_of_every(block.close, WEEK, weeks) for weeks in (10, 40))
+    rising = (block.close > quarter) & (quarter > year)
+    falling = (block.close < quarter) & (quarter < year)
+    return rising.astype(np.float64) - falling
+
+
+@TREND.column
+def vwma(block: Block, length: int) -> Matrix:
+    """Mean close, weighted by volume."""
+    return total(block.close * block.volume, length) / total(block.volume, length)
+
+
+@TREND.column
+def hull(block: Block, length: int) -> Matrix:
+    """Hull's moving average."""
+    half, third = length // 2, int(np.sqrt(length))
+    fast, slow, smooth = (
+        [float(weight) for weight in range(span, 0, -1)] for span in (half, length, third)
     )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sma_50 = _mean(close, 50, missing)
-        values = {
-            "close": close,
-            "sma_20": _mean(close, 20, missing),
-            "sma_50": sma_50,
-            "sma_200": _mean(close, 200, missing),
-            "sma_50_slope": 100 * (sma_50 / _shifted(sma_50, 10) - 1),
-            "performance_21": close / _shifted(close, 21) - 1,
-            "performance_252": close / _shifted(close, 252) - 1,
-            "volatility_21": _deviation(close, 21, missing),
-            "high_252_distance": close / _highest(high, 252, missing) - 1,
-            "volume_ratio_20": volume / _mean(volume, 20, missing),
-            "bars_252": _count(close, 252).astype(np.float64),
-        }
-    rows, columns = np.nonzero(keep[:, series])
-    frame = {
-        "session": pl.Series(panel.sessions[start:stop], dtype=pl.Date).gather(rows),
-        "security_id": panel.series["security_id"].gather(series[columns]),
-    }
-    for name, matrix in values.items():
-        dtype = FEATURES_TREND.columns[name].dtype
-        cells = pl.Series(matrix[start - first :][rows, columns])
-        frame[name] = cells.fill_nan(None).cast(dtype)
-    return pl.DataFrame(frame)
+    return weighted(2 * weighted(block.close, fast) - weighted(block.close, slow), smooth)
 
 
-def _shifted(matrix: Matrix, rows: int) -> Matrix:
-    """Values ``rows`` sessions earlier; NaN where the matrix does not reach."""
-    shifted = np.full_like(matrix, np.nan)
-    if rows < len(matrix):
-        shifted[rows:] = matrix[:-rows]
-    return shifted
+@TREND.column
+def ichimoku_base(block: Block, length: int) -> Matrix:
+    """Mid of the highest and lowest price."""
+    return (highest(block.high, length) + lowest(block.low, length)) / 2
 
 
-def _window_sum(matrix: npt.NDArray[_Number], length: int) -> npt.NDArray[_Number]:
-    """Sum of the last ``length`` rows, fewer near the top; NaN-free input."""
-    running = np.cumsum(matrix, axis=0)
-    sums = running.copy()
-    sums[length:] -= running[:-length]
-    return sums
+# -- oscillators -----------------------------------------------------------------------------------
 
 
-def _count(matrix: Matrix, length: int) -> npt.NDArray[np.int64]:
-    """Bars among the last ``length`` rows."""
-    return np.asarray(_window_sum((~np.isnan(matrix)).astype(np.int64), length), dtype=np.int64)
+@TREND.column
+def momentum(block: Block, length: int) -> Matrix:
+    """Change of the close in money."""
+    return block.close - shifted(block.close, length)
 
 
-def _enough(matrix: Matrix, length: int, missing: float, least: int = 1) -> npt.NDArray[np.bool_]:
-    """Whether the window is long enough and lacks no more than the allowed share of bars."""
-    full = np.arange(len(matrix))[:, None] >= length - 1
-    needed = max(length - int(missing * length), least)
-    return np.asarray((_count(matrix, length) >= needed) & full)
+@TREND.column
+def roc(block: Block, length: int) -> Matrix:
+    """Change of the close, percent."""
+    return 100 * (block.close / shifted(block.close, length) - 1)
 
 
-def _mean(matrix: Matrix, length: int, missing: float) -> Matrix:
-    """Mean of the bars in the last ``length`` sessions."""
-    sums = _window_sum(np.where(np.isnan(matrix), 0.0, matrix), length)
-    mean = sums / np.maximum(_count(matrix, length), 1)
-    return np.where(_enough(matrix, length, missing), mean, np.nan)
+def _place(value: Matrix, low: Matrix, high: Matrix) -> Matrix:
+    """Place between two levels, 0..100; NaN where they are one."""
+    return np.clip(np.where(high > low, 100 * (value - low) / (high - low), np.nan), 0, 100)
 
 
-def _deviation(close: Matrix, length: int, missing: float) -> Matrix:
-    """Sample standard deviation of the last ``length`` log returns."""
-    # The first row has no return: a window of returns needs one close more than it has rows.
-    returns = np.log(close[1:] / close[:-1])
-    values = np.where(np.isnan(returns), 0.0, returns)
-    count = np.maximum(_count(returns, length), 2)
-    sums = _window_sum(values, length)
-    squares = _window_sum(values * values, length)
-    variance = np.maximum(squares - sums * sums / count, 0.0) / (count - 1)
-    deviation = np.where(_enough(returns, length, missing, 2), np.sqrt(variance), np.nan)
-    return np.concatenate([np.full_like(close[:1], np.nan), deviation])
+@TREND.column
+def stochastic_k(block: Block, length: int) -> Matrix:
+    """Place of the close in the range, smoothed over 3 sessions."""
+    raw = _place(block.close, lowest(block.low, length), highest(block.high, length))
+    return weighted(raw, [1.0] * 3)
 
 
-def _highest(matrix: Matrix, length: int, missing: float) -> Matrix:
-    """Highest value in the last ``length`` sessions, by doubling: exact in any order."""
-    highest = np.where(np.isnan(matrix), -np.inf, matrix)
-    span = 1
-    while span < length:
-        step = min(span, length - span)
-        earlier = np.full_like(highest, -np.inf)
-        earlier[step:] = highest[:-step] if step < len(highest) else highest[:0]
-        highest = np.maximum(highest, earlier)
-        span += step
-    return np.where(_enough(matrix, length, missing), highest, np.nan)
+@TREND.column
+def stochastic_d(block: Block, length: int) -> Matrix:
+    """Mean of 3 of the smoothed place."""
+    return weighted(stochastic_k(block, length), [1.0] * 3)
+
+
+@TREND.column
+def stochastic_rsi_k(block: Block, length: int) -> Matrix:
+    """Place of the RSI in its own range, smoothed over 3 sessions."""
+    strength = block.state["rsi_14"]
+    raw = _place(strength, lowest(strength, length), highest(strength, length))
+    return weighted(raw, [1.0] * 3)
+
+
+@TREND.column
+def cci(block: Block, length: int) -> Matrix:
+    """Commodity channel index of closes, as the charting service computes it."""
+    average = sma(block, length)
+    apart = scatter(block.close, average, length)
+    # Of equal prices a running sum leaves the last bits: no scatter is told from rounding.
+    moved = apart > 1e-12 * average
+    return np.where(moved, (block.close - average) / (0.015 * np.where(moved, apart, 1.0)), np.nan)
+
+
+@TREND.column
+def williams(block: Block, length: int) -> Matrix:
+    """Distance from the highest high in the range, percent."""
+    return _place(block.close, lowest(block.low, length), highest(block.high, length)) - 100
+
+
+@TREND.column
+def awesome(block: Block) -> Matrix:
+    """Bill Williams' oscillator of mid prices."""
+    middle = (block.high + block.low) / 2
+    return mean(middle, 5) - mean(middle, 34)
+
+
+@TREND.column
+def ultimate(block: Block) -> Matrix:
+    """Larry Williams' ultimate oscillator."""
+    floor = np.minimum(block.low, block.before)
+    pressure = block.close - floor
+    span = np.maximum(block.high, block.before) - floor
+    parts = [(4.0, 7), (2.0, 14), (1.0, 28)]
+    ratios = [
+        weight * _place(total(pressure, length), np.zeros_like(span), total(span, length))
+        for weight, length in parts
+    ]
+    return np.asarray(sum(ratios) / 7)
+
+
+@TREND.column
+def bulls_bears(block: Block) -> Matrix:
+    """Elder's powers of bulls and bears, added."""
+    return block.high + block.low - 2 * block.state["ema_13"]
+
+
+# -- bands -----------------------------------------------------------------------------------------
+
+
+def _bands(block: Block, length: int) -> tuple[Matrix, Matrix]:
+    """Middle of Bollinger's bands, and two population deviations."""
+    found: tuple[Matrix, Matrix] | None = block.once.get(f"bands_{length}")
+    if found is None:
+        middle = sma(block, length)
+        found = middle, 2 * np.sqrt(scatter(block.close, middle, length, power=2))
+        block.once[f"bands_{length}"] = found
+    return found
+
+
+@TREND.column
+def bollinger_upper(block: Block, length: int) -> Matrix:
+    """Upper band."""
+    middle, width = _bands(block, length)
+    return middle + width
+
+
+@TREND.column
+def bollinger_lower(block: Block, length: int) -> Matrix:
+    """Lower band."""
+    middle, width = _bands(block, length)
+    return middle - width
+
+
+@TREND.column
+def bollinger_position(block: Block, length: int) -> Matrix:
+    """Place of the close between the bands."""
+    middle, width = _bands(block, length)
+    moved = width > 1e-7 * middle
+    apart = (block.close - middle) / np.where(moved, width, 1.0)
+    return np.where(moved, (apart + 1) / 2, np.nan)
+
+
+@TREND.column
+def bollinger_width(block: Block, length: int) -> Matrix:
+    """Width of the bands over their middle."""
+    middle, width = _bands(block, length)
+    return 2 * width / middle
+
+
+@TREND.column
+def donchian_upper(block: Block, length: int) -> Matrix:
+    """Highest high."""
+    return highest(block.high, length)
+
+
+@TREND.column
+def donchian_lower(block: Block, length: int) -> Matrix:
+    """Lowest low."""
+    return lowest(block.low, length)
+
+
+@TREND.column
+def high_distance(block: Block, length: int) -> Matrix:
+    """Distance of the close from the highest high."""
+    return block.close / highest(block.high, length) - 1
+
+
+# -- performance, volatility, volume ---------------------------------------------------------------
+
+
+@TREND.column
+def performance(block: Block, length: int) -> Matrix:
+    """Return over some sessions."""
+    return block.close / shifted(block.close, length) - 1
+
+
+@TREND.column
+def volatility_1(block: Block) -> Matrix:
+    """Volatility of one session from its range.
+
+    Parkinson (1980), "The extreme value method for estimating the variance of the rate of return".
+    """
+    return np.asarray(np.log(block.high / block.low) / np.sqrt(4 * np.log(2)))
+
+
+@TREND.column
+def volatility(block: Block, length: int) -> Matrix:
+    """Sample standard deviation of log returns."""
+    return deviation(block.returns, length)
+
+
+@TREND.column
+def volume_ratio(block: Block, length: int) -> Matrix:
+    """Volume over its mean."""
+    return block.volume / mean(block.volume, length)
+
+
+# -- votes and scores ------------------------------------------------------------------------------
+
+
+@TREND.column
+def atr_pct_ratio(block: Block) -> Matrix:
+    """Average true range against its median of 120 sessions."""
+    spread = block.state["atr_pct"]
+    return block.answer(spread) / median(spread, 120, block.asked)
+
+
+@TREND.column
+def trend_score(block: Block) -> Matrix:
+    """Slope, strength and calm of the trend in one number."""
+    slope, spread = block.made["sma_50_slope"], block.made["atr_pct_ratio"]
+    strength = block.state["adx_14"][-len(slope) :] * np.sign(slope)
+    return 2 * slope + 0.7 * strength - 10 * spread
+
+
+@TREND.column
+def recommend_ma(block: Block) -> Matrix:
+    """Mean vote of the averages."""
+    lengths = (10, 20, 30, 50, 100, 200)
+    finite = [block.answer(sma(block.over(length), length)) for length in lengths]
+    weighed = [vwma(block.over(20), 20), hull(block.over(11), 9)]
+    return averages_vote(block, [*finite, *map(block.answer, weighed)])
+
+
+@TREND.column
+def recommend_other(block: Block) -> Matrix:
+    """Mean vote of the oscillators."""
+    strength = stochastic_rsi_k(block, 14)
+    return oscillators_vote(
+        block,
+        stochastic=(stochastic_k(block, 14), stochastic_d(block, 14)),
+        stochastic_rsi=(strength, weighted(strength, [1.0] * 3)),
+        channel=cci(block, 20),
+        awesome=awesome(block),
+        momentum=momentum(block, 10),
+        williams=williams(block, 14),
+        ultimate=ultimate(block),
+    )
+
+
+@TREND.column
+def recommend_all(block: Block) -> Matrix:
+    """Mean of both votes."""
+    return (block.made["recommend_ma"] + block.made["recommend_other"]) / 2
+
+
+@TREND.column
+def bars_252(block: Block) -> Matrix:
+    """Bars of a year."""
+    return count(block.close, 252).astype(np.float64)

@@ -26,7 +26,7 @@ import polars as pl
 
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange
 
-__all__ = ["ALL_HISTORY", "SPLITS", "splits_in_effect", "vintages"]
+__all__ = ["ALL_HISTORY", "SPLITS", "splits_in_effect", "vintage_spans", "vintages"]
 
 PRICES = ("open", "high", "low", "close")
 VOLUMES = ("volume",)
@@ -107,27 +107,7 @@ def vintages(
     """
     rows = rows.filter(pl.col("knowledge_session") <= wanted.last)
     late = pl.col("knowledge_session") > pl.col("session")
-    arrivals = rows.filter(late & (pl.col("knowledge_session") > wanted.first)).select(
-        "security_id", vintage_from="knowledge_session"
-    )
-    begin = rows.select("security_id").unique().with_columns(vintage_from=pl.lit(wanted.first))
-    starts = [begin, arrivals]
-    if splits is not None:
-        inside = (pl.col("effective") > wanted.first) & (pl.col("effective") <= wanted.last)
-        split = splits.filter(inside).select("security_id", vintage_from="effective")
-        starts.append(split.join(begin, on="security_id", how="semi"))
-    spans = (
-        pl.concat(starts)
-        .unique()
-        .sort("security_id", "vintage_from")
-        .with_columns(
-            vintage_to=pl.col("vintage_from")
-            .shift(-1)
-            .over("security_id")
-            .sub(pl.duration(days=1))
-            .fill_null(wanted.last)
-        )
-    )
+    spans = vintage_spans(rows, wanted, splits)
     series = (
         rows.lazy()
         .join(spans.lazy(), on="security_id")
@@ -141,6 +121,47 @@ def vintages(
         .collect()
     )
     return series if splits is None else _in_units_of_the_vintage(series, splits)
+
+
+def vintage_spans(
+    rows: pl.DataFrame, wanted: SessionRange, splits: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Tell from when to when each vintage of each security lasts.
+
+    Parameters
+    ----------
+    rows
+        Rows of an external table that were known in the range.
+    wanted, splits
+        As of `vintages`.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``security_id``, ``vintage_from`` and ``vintage_to``, in this order.
+    """
+    late = pl.col("knowledge_session") > pl.col("session")
+    arrivals = rows.filter(late & (pl.col("knowledge_session") > wanted.first)).select(
+        "security_id", vintage_from="knowledge_session"
+    )
+    begin = rows.select("security_id").unique().with_columns(vintage_from=pl.lit(wanted.first))
+    starts = [begin, arrivals]
+    if splits is not None:
+        inside = (pl.col("effective") > wanted.first) & (pl.col("effective") <= wanted.last)
+        split = splits.filter(inside).select("security_id", vintage_from="effective")
+        starts.append(split.join(begin, on="security_id", how="semi"))
+    return (
+        pl.concat(starts)
+        .unique()
+        .sort("security_id", "vintage_from")
+        .with_columns(
+            vintage_to=pl.col("vintage_from")
+            .shift(-1)
+            .over("security_id")
+            .sub(pl.duration(days=1))
+            .fill_null(wanted.last)
+        )
+    )
 
 
 def _in_units_of_the_vintage(series: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:

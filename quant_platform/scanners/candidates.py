@@ -1,4 +1,4 @@
-"""The candidates of a sleeve: what at least one of its scanners found, each once."""
+"""The candidates of a sleeve: what at least one of its scanners found, each once, with its rank."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from quant_platform.lakehouse.contracts.candidates import CANDIDATES
+from quant_platform.lakehouse.contracts.candidates import CANDIDATES, RANKS
 from quant_platform.lakehouse.windows import SessionRange, Window
 
 _KEY = ["session", "security_id"]
@@ -15,7 +15,9 @@ _KEY = ["session", "security_id"]
 def candidates_windows(scanners: Sequence[str]) -> dict[str, Window]:
     """Sessions of its inputs that ``candidates`` depends on."""
     scans = {f"scan_{name}": Window(f"scan_{name}") for name in scanners}
-    return scans | {"screener": Window("screener")}
+    # A candidate is one without its rank as well.
+    ranks = Window("cross_section", withdraws=False)
+    return scans | {"screener": Window("screener"), "cross_section": ranks}
 
 
 def unite(
@@ -26,7 +28,7 @@ def unite(
     Parameters
     ----------
     frames
-        ``scan_<name>`` of each scanner and ``screener``: the range.
+        ``scan_<name>`` of each scanner, ``screener`` and ``cross_section``: the range.
     settings
         Names of the sleeve's scanners.
     wanted
@@ -47,6 +49,7 @@ def unite(
         found.group_by(_KEY)
         .agg(scanners=pl.col("scanner").unique().sort())
         .join(described, on=_KEY, how="left")
+        .join(frames["cross_section"].select(*_KEY, *RANKS), on=_KEY, how="left")
         .select(*CANDIDATES.columns)
         .sort(_KEY)
         .collect()

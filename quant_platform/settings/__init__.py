@@ -28,19 +28,28 @@ from quant_platform.settings.project import find_project_root
 from quant_platform.settings.regimes import RegimeSettings
 from quant_platform.settings.resolved import Settings
 from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.risk_features import (
+    BetaSettings,
+    CompositeSettings,
+    GarchSettings,
+    VolatilitySettings,
+)
 from quant_platform.settings.scanner import ScannerSettings
 from quant_platform.settings.selection import SelectionSettings
 from quant_platform.settings.sleeve import SleeveSettings
 
 __all__ = [
     "AssetClass",
+    "BetaSettings",
     "CalendarSettings",
     "CheckSettings",
+    "CompositeSettings",
     "CostSettings",
     "DirtSettings",
     "EmbeddedMarketSettings",
     "ExecutionSettings",
     "FeatureSettings",
+    "GarchSettings",
     "MetaSettings",
     "PlatformSettings",
     "ProfilesSettings",
@@ -55,6 +64,7 @@ __all__ = [
     "StateSettings",
     "TrendSettings",
     "UiSettings",
+    "VolatilitySettings",
     "find_project_root",
     "load_settings",
     "slice_hash",

@@ -40,7 +40,17 @@ def check_together(settings: Settings, tree: LayeredTree) -> list[Problem]:
         return misnamed
     return [
         problem
-        for check in (_dates, _corrections, _lags, _sleeves, _metas, _execution, _regimes, _lake)
+        for check in (
+            _dates,
+            _corrections,
+            _lags,
+            _sleeves,
+            _benchmarks,
+            _metas,
+            _execution,
+            _regimes,
+            _lake,
+        )
         for problem in check(settings, tree)
     ]
 
@@ -211,6 +221,25 @@ def _execution(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:
         if sleeve not in settings.sleeves:
             yield _nowhere(
                 tree, ("execution", "sleeves", sleeve), "sleeve", sleeve, settings.sleeves
+            )
+
+
+def _benchmarks(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:
+    """Ask that the benchmark of a sleeve has a sleeve, whose sessions are the same."""
+    for name, own in settings.sleeves.items():
+        if own.benchmark is None:
+            continue
+        path = ("sleeves", name, "benchmark", "sleeve")
+        other = settings.sleeves.get(own.benchmark.sleeve)
+        if other is None:
+            yield _nowhere(tree, path, "sleeve", own.benchmark.sleeve, settings.sleeves)
+        elif other.calendar != own.calendar:
+            fitting = [n for n, some in settings.sleeves.items() if some.calendar == own.calendar]
+            yield Problem(
+                place_of(path, tree.places),
+                f"benchmark.sleeve: sleeve {own.benchmark.sleeve} trades on {other.calendar}, "
+                f"and {plain(name)} on {own.calendar}",
+                " or ".join(fitting),
             )
 
 

@@ -20,6 +20,7 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.risk_features import BetaSettings, GarchSettings, VolatilitySettings
 from quant_platform.settings.wording import plain
 
 MINUTES_PER_DAY = 1440
@@ -246,6 +247,9 @@ class FeatureSettings(SettingsModel):
 
     trend: TrendSettings = described("Finite-window features.", TrendSettings())
     state: StateSettings = described("Recursive features.", StateSettings())
+    volatility: VolatilitySettings = described("The composite volatility.", VolatilitySettings())
+    garch: GarchSettings = described("The forecast of volatility.", GarchSettings())
+    beta: BetaSettings = described("Betas and exposures.", BetaSettings())
 
 
 class AutomationSettings(SettingsModel):

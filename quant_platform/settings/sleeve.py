@@ -14,9 +14,11 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 from quant_platform.settings.returns import ReturnsSettings
+from quant_platform.settings.risk_features import SleeveBenchmark
 from quant_platform.settings.scanner import ScannerNames
 from quant_platform.settings.selection import SelectionSettings
 from quant_platform.settings.universe import UniverseSettings
@@ -138,6 +140,9 @@ class SleeveSettings(SettingsModel):
         "Scanners whose finds are the sleeve's candidates: names of files in "
         "assets_config/scanners/, in the folder of an asset class that the sleeve holds."
     )
+    benchmark: SleeveBenchmark | None = described(
+        "The security to which the sleeve's betas are; without it there is no features_beta.", None
+    )
     returns: ReturnsSettings = described(
         "How bars become returns, and at which price an order fills.", ReturnsSettings()
     )
@@ -146,6 +151,9 @@ class SleeveSettings(SettingsModel):
     )
     universe: UniverseSettings = described(
         "Who of those listed may be looked at.", UniverseSettings()
+    )
+    cross_section: CrossSectionSettings = described(
+        "How the securities of a session are ranked.", CrossSectionSettings()
     )
     selection: SelectionSettings = described(
         "How a rebalance session chooses among the candidates.", SelectionSettings()

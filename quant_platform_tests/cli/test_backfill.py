@@ -14,9 +14,9 @@ from quant_platform_tests.cli.command_line import Answer, quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
 FIRST, LAST = "2022-01-03", "2022-01-14"
-COINS = 9
-STOCKS = 12
-"""Tables of each: coins have nine that have rows before the walk-forward history begins, stocks
+COINS = 12
+STOCKS = 15
+"""Tables of each: coins have twelve that have rows before the walk-forward history begins, stocks
 earnings and members as well, and the shared series beside them."""
 RANGE = ["--from", FIRST, "--to", LAST, "--json"]
 
@@ -85,6 +85,9 @@ def test_one_job_leaves_the_other_alone(empty: Path) -> None:
                 "universe_counts",
                 "features_trend",
                 "features_state",
+                "features_avwap",
+                "features_liquidity",
+                "features_volatility",
             )
         ),
     }
@@ -92,12 +95,12 @@ def test_one_job_leaves_the_other_alone(empty: Path) -> None:
 
 def test_only_what_is_stale_is_made_again(folder: Path) -> None:
     lake = Lake.open(folder / "lakehouse")
-    lake.layout("instruments/features_trend").part(date(2022, 1, 12)).unlink()
+    lake.layout("instruments/features_liquidity").part(date(2022, 1, 12)).unlink()
     before = content(folder)
     answer = quant(folder, "backfill", *RANGE)
     assert (answer.json()["chunks"], answer.json()["partitions"]) == (1, 1)
     assert content(folder) == before
-    lake.verify("instruments/features_trend", [date(2022, 1, 12)])
+    lake.verify("instruments/features_liquidity", [date(2022, 1, 12)])
 
 
 def test_force_makes_current_sessions_again_and_changes_no_byte(folder: Path) -> None:
@@ -147,14 +150,16 @@ def test_days_that_are_no_sessions_may_bound_a_range(folder: Path) -> None:
     assert answer.json()["partitions"] == STOCKS * 5 + COINS * 10
 
 
-def test_a_changed_setting_makes_its_family_alone(
+def test_a_changed_setting_makes_its_family_and_who_reads_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Trend and anchored averages read the state."""
+    partitions = 3 * (10 + 12)
     monkeypatch.setenv("QUANT_PLATFORM__FEATURES__STATE__REPLAY_SESSIONS", "3")
     answer = quant(folder, "backfill", *RANGE)
-    assert answer.json()["partitions"] == 10 + 12
+    assert answer.json()["partitions"] == partitions
     monkeypatch.delenv("QUANT_PLATFORM__FEATURES__STATE__REPLAY_SESSIONS")
-    assert quant(folder, "backfill", *RANGE).json()["partitions"] == 10 + 12
+    assert quant(folder, "backfill", *RANGE).json()["partitions"] == partitions
 
 
 def test_a_person_is_told_the_same(folder: Path) -> None:

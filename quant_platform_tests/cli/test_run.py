@@ -32,6 +32,9 @@ TABLES = [
             "universe_counts",
             "features_trend",
             "features_state",
+            "features_avwap",
+            "features_liquidity",
+            "features_volatility",
         )
     ),
     "instruments/earnings",

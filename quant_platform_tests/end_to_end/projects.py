@@ -17,7 +17,8 @@ SYMBOLS = 8
 def lay_out(folder: Path, *, sleeves: tuple[str, ...] = ("instruments",)) -> None:
     """Copy the shipped settings and instance into a folder, with only the named sleeves.
 
-    What stands on all of them (regime, meta, account) is left out when one of them is.
+    What stands on all of them (regime, meta, account) is left out when one of them is, and the
+    benchmark of a sleeve with the sleeve that has it.
     """
     config = folder / "assets_config"
     shutil.copytree(REPOSITORY / "assets_config", config)
@@ -27,8 +28,17 @@ def lay_out(folder: Path, *, sleeves: tuple[str, ...] = ("instruments",)) -> Non
         left_out += config.glob("regimes.yaml")
     for file in left_out:
         file.unlink()
+    for sleeve in sleeves:
+        file = config / "sleeves" / f"{sleeve}.yaml"
+        kept = [line for line in file.read_text().splitlines() if not _elsewhere(line, sleeves)]
+        file.write_text("\n".join(kept) + "\n")
     (folder / "dagster_home").mkdir()
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", folder / "dagster_home")
+
+
+def _elsewhere(line: str, sleeves: tuple[str, ...]) -> bool:
+    """Whether a line names a benchmark in a sleeve that is left out."""
+    return line.startswith("benchmark:") and not any(f"sleeve: {own}," in line for own in sleeves)
 
 
 def environment(folder: Path, symbols: int = SYMBOLS) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quant_platform.features import state as module
+from quant_platform.features.recursions import Vector
 from quant_platform.features.state import FORGET_AFTER, advance_state, state_windows
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.settings import StateSettings
@@ -94,7 +96,7 @@ def assert_like_the_recursion(
             for name, value in expected.items():
                 told = f"{name} of {security} on {session}"
                 if FEATURES_STATE.columns[name].dtype == pl.Float32 and value is not None:
-                    assert row[name] == pytest.approx(value, rel=1e-7), told
+                    assert row[name] == pytest.approx(value, rel=1e-6, abs=1e-6), told
                 elif value is None or not isinstance(value, float):
                     assert row[name] == value, told
                 else:
@@ -246,6 +248,29 @@ def test_a_restart_anywhere_changes_no_byte(rows: list[dict[str, Any]], cuts: se
     whole = run(rows, TEN)
     assert run(rows, TEN, cuts=list(range(1, 10))).equals(whole)
     assert run(rows, TEN, cuts=sorted(cuts)).equals(whole)
+
+
+def ahead(values: Vector) -> Vector:
+    """Take the next row's value, as a centred window or a join shifted the wrong way does."""
+    return np.concatenate([values[1:], values[-1:]])
+
+
+def normalised(values: Vector) -> Vector:
+    """Divide by what everything that was asked for adds up to."""
+    return np.asarray(values / max(np.nansum(np.abs(values)), 1.0))
+
+
+@pytest.mark.parametrize("leak", [ahead, normalised])
+def test_a_planted_look_ahead_makes_restarts_differ(
+    monkeypatch: pytest.MonkeyPatch, leak: Callable[[Vector], Vector]
+) -> None:
+    honest = module.indicator
+    monkeypatch.setattr(module, "indicator", lambda *told: leak(honest(*told)))
+    rows = [bar("a", day, 10.0 + number) for number, day in enumerate(TEN)]
+    column = ["ema_5"]
+    whole, parts = run(rows, TEN), run(rows, TEN, cuts=[7])
+    assert whole["ema_5"].count() > 2
+    assert not parts.select(column).equals(whole.select(column))
 
 
 @settings(deadline=None, max_examples=30)

@@ -10,9 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from quant_platform.features.trend import LOOKBACK, trend_features, trend_windows
+from quant_platform.features.state import advance_state
+from quant_platform.features.trend import TREND, trend_features, trend_windows
+from quant_platform.lakehouse.contracts.feature import null_before
+from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
-from quant_platform.settings import TrendSettings
+from quant_platform.settings import StateSettings, TrendSettings
 from quant_platform_tests.features.naive import (
     corrected,
     frame_of,
@@ -80,10 +83,10 @@ def assert_like_the_definitions(
                     assert row[name] is None, told
                     continue
                 values += 1
-                # Float32 keeps 24 bits; a distance of one is the scale of ratios less one.
-                tolerance = 1e-6 if name in {"performance_21", "performance_252"} else 2e-7
-                scale = 100.0 if name == "sma_50_slope" else 1.0
-                assert row[name] == pytest.approx(value, rel=2e-7, abs=tolerance * scale), told
+                # Float32 keeps 24 bits; differences are small against what they are made of.
+                unit = str(FEATURES_TREND.columns[name].metadata["unit"])
+                scale = {"price": row["close"], "percent": 100.0, "0..100": 100.0}.get(unit, 1.0)
+                assert row[name] == pytest.approx(value, rel=4e-7, abs=1e-6 * scale), told
     assert not found
     return values
 
@@ -110,9 +113,13 @@ def test_blocks_and_tolerance_are_settings(missing: float, block: int) -> None:
 
 def test_warm_ups_of_the_contract_are_those_of_the_function() -> None:
     """In a history without a gap a column has its first value at its declared warm-up."""
-    made = features(SESSIONS[0], SESSIONS[280]).filter(pl.col("security_id") == "whole")
+    wanted = span(SESSIONS[0], SESSIONS[280], HISTORY)
+    rows = FRAME.filter(pl.col("security_id") == "whole", pl.col("session") <= wanted.last).lazy()
+    frames = {"bars": rows, "state": FEATURES_STATE.empty().lazy()}
+    frames["state"] = advance_state(frames, StateSettings(), wanted).lazy()
+    made = FEATURES_TREND.validate("x/features_trend", trend_features(frames, SETTINGS, wanted))
     for name, column in FEATURES_TREND.columns.items():
-        warm_up = (column.metadata or {}).get("warm_up")
+        warm_up = null_before(column)
         if warm_up is not None:
             assert made[name].is_null().sum() == warm_up - 1, name
             assert made[name].slice(warm_up - 1).null_count() == 0, name
@@ -176,7 +183,7 @@ def test_the_window_reaches_what_the_longest_column_needs() -> None:
     session = CALENDAR.block_start(SESSIONS[330], SETTINGS.block_sessions)
     wanted = span(session, session, HISTORY)
     window = trend_windows(SETTINGS)["bars"]
-    assert window.lookback == LOOKBACK
+    assert window.lookback == TREND.longest - 1 == 252
     loaded = wanted.loaded(window)
     value = features(session, session).filter(pl.col("security_id") == "whole")["performance_252"]
     assert value.item() is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,25 @@ VARIABLE = "QUANT_KNOWN_ANSWERS"
 REAL_DATA = "QUANT_REAL_DATA"
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 BESIDE = SHARED / "known_answers"
+
+
+RECORDED = Path(__file__).resolve().parents[3] / "shared" / "vendor" / "tradingview"
+
+
+def recorded_scan(name: str) -> dict[str, dict[str, float]]:
+    """Columns of a recorded scan by symbol; the test is skipped where it is not at hand.
+
+    Parameters
+    ----------
+    name
+        File beside the vendor's other recordings.
+    """
+    path = Path(os.environ.get("QUANT_RECORDED_SCANS", RECORDED)) / name
+    if not path.is_file():
+        pytest.skip(f"{name} is not here; QUANT_RECORDED_SCANS names the folder of recorded scans")
+    scan = json.loads(path.read_text())
+    columns = scan["request"]["columns"]
+    return {row["s"]: dict(zip(columns, row["d"], strict=True)) for row in scan["response"]["data"]}
 
 
 def known_answer(name: str) -> Path:

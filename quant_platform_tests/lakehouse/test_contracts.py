@@ -13,6 +13,7 @@ import pytest
 from quant_platform.errors import ContractError
 from quant_platform.lakehouse.content import frame_hash
 from quant_platform.lakehouse.contracts import CONTRACTS, Contract, contract_of
+from quant_platform.lakehouse.contracts.feature import null_before
 from quant_platform_tests.lakehouse.small_lake import SESSIONS, bar, bars_frame, trend_frame
 
 ALL = sorted(CONTRACTS)
@@ -36,14 +37,10 @@ def state_row(**changes: Any) -> pl.DataFrame:
         "revisions_missed": 0,
         "bars": 20,
         "idle": 0,
-        "close_state": 10.0,
-        "ema_20_state": 10.0,
-        "ema_200_state": 10.0,
-        "gain_14_state": 0.1,
-        "loss_14_state": 0.1,
     }
     schema = STATE.empty().schema
-    row = dict.fromkeys(schema) | plain | changes
+    carried = {name: 10.0 for name in schema if name.endswith("_state")}
+    row = dict.fromkeys(schema) | carried | plain | changes
     return pl.DataFrame([row], schema=schema)
 
 
@@ -79,12 +76,11 @@ def test_an_empty_frame_keeps_its_contract_and_has_a_hash(kind: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in ALL if kind.startswith("features")])
 def test_features_are_single_precision_and_say_their_warm_up(kind: str) -> None:
     columns = CONTRACTS[kind].columns
-    warm = {name: column for name, column in columns.items() if (column.metadata or {})}
+    warm = {name: column for name, column in columns.items() if null_before(column)}
     assert warm
     for name, column in warm.items():
-        assert column.dtype == pl.Float32, name
-        assert column.nullable, name
-        assert f"before {column.metadata['warm_up']} " in (column.description or ""), name
+        assert column.dtype == pl.Float32 or isinstance(column.dtype, pl.Enum), name
+        assert f"before {null_before(column)} " in (column.description or ""), name
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -82,6 +82,9 @@ SCENARIOS = (
         {
             ("bars", "row_count"): DAY,
             ("features_trend", "row_count"): DAY,
+            ("features_avwap", "row_count"): DAY,
+            ("features_liquidity", "row_count"): DAY,
+            ("features_volatility", "row_count"): DAY,
             ("screener", "row_count"): DAY,
         },
     ),

@@ -24,7 +24,9 @@ APART = "securities apart"
 
 _BOOK = "orders are paid from the same cash and weighed against the same equity"
 TOGETHER: Mapping[str, str] = {
+    "cross_section": "every security is held against the others of its session",
     "scan": "a scanner ranks what it finds and keeps the best",
+    "features_beta": "a beta is to the benchmark, whose returns must be there",
     "selection": "candidates are ranked against each other and the best are kept",
     "weights": "the weights of a profile share one whole",
     "holdings": "what is held is a share of the profile's value, which all holdings make",

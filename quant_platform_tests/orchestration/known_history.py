@@ -7,7 +7,7 @@ out, and each indicator is computed from its definition over the whole history.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 
@@ -37,25 +37,12 @@ def naive_trend(known: pl.DataFrame, sessions: Sequence[date]) -> dict[str, Row]
         close[rows], high[rows], volume[rows] = bars["close"], bars["high"], bars["volume"]
         if math.isnan(close[-1]):
             continue
-        returns = np.log(close[1:] / close[:-1])
-        slope = None
-        if len(sessions) > 10:
-            now, earlier = _mean(close, 50), _mean(close[:-10], 50)
-            slope = 100 * (now / earlier - 1) if now is not None and earlier is not None else None
-        highest = _last(high, 252)
-        volume_mean = _mean(volume, 20)
-        deviations = _last(returns, 21)
         found[str(security)] = {
             "close": close[-1],
-            "sma_20": _mean(close, 20),
-            "sma_50": _mean(close, 50),
-            "sma_200": _mean(close, 200),
-            "sma_50_slope": slope,
-            "performance_21": _performance(close, 21),
-            "performance_252": _performance(close, 252),
-            "volatility_21": None if deviations is None else float(np.std(deviations, ddof=1)),
-            "high_252_distance": None if highest is None else close[-1] / max(highest) - 1,
-            "volume_ratio_20": None if volume_mean is None else volume[-1] / volume_mean,
+            **{
+                name: value(close, high, volume) if _enough(close, warm_up) else None
+                for name, (warm_up, value) in _WINDOWS.items()
+            },
             "bars_252": float(np.count_nonzero(~np.isnan(close[-252:]))),
         }
     return found
@@ -109,20 +96,47 @@ def differences(rows: pl.DataFrame, naive: dict[str, Row], *, relative: float) -
     return found
 
 
-def _last(values: np.ndarray, length: int) -> np.ndarray | None:
-    """Values there are among the last ``length``, if enough of them are."""
-    window = values[-length:]
-    there = window[~np.isnan(window)]
-    enough = len(window) == length and len(there) >= length - int(MISSING_SHARE * length)
-    return there if enough else None
+Column = Callable[[np.ndarray, np.ndarray, np.ndarray], float | None]
 
 
-def _mean(values: np.ndarray, length: int) -> float | None:
-    window = _last(values, length)
-    return None if window is None else float(np.mean(window))
+def _enough(close: np.ndarray, length: int) -> bool:
+    """Whether history is long enough, and lacks no more bars than it may."""
+    there = np.count_nonzero(~np.isnan(close[-length:]))
+    return len(close) >= length and bool(there >= length - int(MISSING_SHARE * length))
 
 
-def _performance(close: np.ndarray, length: int) -> float | None:
-    if len(close) <= length or math.isnan(close[-1 - length]):
-        return None
-    return float(close[-1] / close[-1 - length] - 1)
+def _mean(length: int) -> Column:
+    return lambda close, _high, _volume: float(np.nanmean(close[-length:]))
+
+
+def _performance(length: int) -> Column:
+    def value(close: np.ndarray, _high: np.ndarray, _volume: np.ndarray) -> float | None:
+        past = close[-1 - length]
+        return None if math.isnan(past) else float(close[-1] / past - 1)
+
+    return value
+
+
+def _slope(close: np.ndarray, _high: np.ndarray, _volume: np.ndarray) -> float:
+    return float(100 * (np.nanmean(close[-50:]) / np.nanmean(close[-60:-10]) - 1))
+
+
+def _volatility(close: np.ndarray, _high: np.ndarray, _volume: np.ndarray) -> float:
+    return float(np.nanstd(np.log(close[-21:] / close[-22:-1]), ddof=1))
+
+
+_WINDOWS: Mapping[str, tuple[int, Column]] = {
+    "sma_20": (20, _mean(20)),
+    "sma_50": (50, _mean(50)),
+    "sma_200": (200, _mean(200)),
+    "sma_50_slope": (60, _slope),
+    "performance_21": (22, _performance(21)),
+    "performance_252": (253, _performance(252)),
+    "volatility_21": (22, _volatility),
+    "high_252_distance": (
+        252,
+        lambda close, high, _: float(close[-1] / np.nanmax(high[-252:]) - 1),
+    ),
+    "volume_ratio_20": (20, lambda _, __, volume: float(volume[-1] / np.nanmean(volume[-20:]))),
+}
+"""Sessions that a column is made of, and its value."""

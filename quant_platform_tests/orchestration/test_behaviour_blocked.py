@@ -28,7 +28,7 @@ Make = Callable[..., SmallProject]
 BARS, ACTIONS, TREND, STATE = (
     f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, ACTIONS, TREND, STATE)
+TABLES = (BARS, ACTIONS, STATE, TREND)
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(266))
 LAST = DAY[-1]
 GARBLED, FAR = DAY[8], DAY[8 + 252]

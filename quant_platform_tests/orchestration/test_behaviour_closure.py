@@ -28,7 +28,7 @@ Make = Callable[..., SmallProject]
 BARS, ACTIONS, TREND, STATE = (
     f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, ACTIONS, TREND, STATE)
+TABLES = (BARS, ACTIONS, STATE, TREND)
 REJECTED = f"quarantine/{BARS}"
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(30))
 CLOSED, AFTER, LAST = DAY[15], DAY[16], DAY[-1]

@@ -31,7 +31,7 @@ Make = Callable[..., SmallProject]
 BARS, ACTIONS, TREND, STATE = (
     f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, ACTIONS, TREND, STATE)
+TABLES = (BARS, ACTIONS, STATE, TREND)
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(6))
 BROKEN = DAY[3]
 
@@ -64,19 +64,19 @@ def project(small_project: Make) -> SmallProject:
     made = small_project(
         sources=published(clean_rows(DAY[-1])), tables=TABLES, stages=with_trend(negative_close)
     )
-    made.make([BARS, ACTIONS], FIRST, DAY[-1])
+    made.make([BARS, ACTIONS, STATE], FIRST, DAY[-1])
     return made
 
 
 def test_the_error_names_the_rule_and_shows_the_first_rows(project: SmallProject) -> None:
-    error = attempt(project, [TREND, STATE], FIRST, DAY[-1])
+    error = attempt(project, [STATE, TREND], FIRST, DAY[-1])
     assert isinstance(error, ContractError)
     assert f"table '{TREND}' breaks close|min_exclusive (1 rows)" in str(error)
     assert f"'security_id': '{SECURITIES[0]}', 'close': -1.0" in str(error)
 
 
 def test_nothing_of_the_range_is_written_and_its_siblings_are(project: SmallProject) -> None:
-    attempt(project, [TREND, STATE], FIRST, DAY[-1])
+    attempt(project, [STATE, TREND], FIRST, DAY[-1])
     assert project.lake.entries(TREND) == {}
     assert materialised(project, TREND) == []
     assert not project.lake.layout(TREND).folder.exists()
@@ -96,7 +96,7 @@ def test_a_lacking_column_fails_as_well(small_project: Make) -> None:
     project = small_project(
         sources=published(clean_rows(DAY[-1])), tables=TABLES, stages=with_trend(lacking_column)
     )
-    project.make([BARS, ACTIONS], FIRST, DAY[-1])
+    project.make([BARS, ACTIONS, STATE], FIRST, DAY[-1])
     error = attempt(project, [TREND], FIRST, DAY[-1])
     assert isinstance(error, ContractError)
     assert "lacks ['sma_50']" in str(error)

@@ -35,7 +35,7 @@ from quant_platform_tests.small_project import SmallProject
 BARS, ACTIONS, TREND, STATE = (
     f"instruments/{kind}" for kind in ("bars", "actions", "features_trend", "features_state")
 )
-TABLES = (BARS, ACTIONS, TREND, STATE)
+TABLES = (BARS, ACTIONS, STATE, TREND)
 Make = Callable[..., SmallProject]
 DAY = tuple(NYSE.offset(FIRST, n) for n in range(262))
 LAST = DAY[-1]
@@ -130,8 +130,10 @@ def test_state_is_that_of_the_bars_known_at_each_cutoff(
         naive = naive_state(known_by(usable, NYSE.cutoff(session)), DAY[: number + 1])
         made = stored.filter(pl.col("session") == session)
         assert differences(made, naive, relative=2e-6) == [], session
-        exact = [name for name in made.columns if name.endswith("_state")]
-        states = {security: {name: row[name] for name in exact} for security, row in naive.items()}
+        states = {
+            security: {name: value for name, value in row.items() if name.endswith("_state")}
+            for security, row in naive.items()
+        }
         assert differences(made, states, relative=1e-9) == [], session
 
 

@@ -83,14 +83,10 @@ def state_frame(day: date, close: float) -> pl.DataFrame:
         "revisions_missed": 0,
         "bars": 1,
         "idle": 0,
-        "close_state": close,
-        "ema_20_state": close,
-        "ema_200_state": close,
-        "gain_14_state": 0.0,
-        "loss_14_state": 0.0,
     }
     empty = STAGES[2].contract.empty()
-    return pl.DataFrame([dict.fromkeys(empty.columns) | columns], schema=empty.schema)
+    carried = {name: close for name in empty.columns if name.endswith("_state")}
+    return pl.DataFrame([dict.fromkeys(empty.columns) | columns | carried], schema=empty.schema)
 
 
 @pytest.fixture(scope="module")
@@ -288,13 +284,20 @@ def test_chunks_come_job_by_job_and_in_order_of_time(lake: Lake) -> None:
     ("change", "touched"),
     [
         ({}, set()),
-        ({"platform__features__state__replay_sessions": 9}, {"features_state"}),
-        ({"platform__features__trend__block_sessions": 21}, {"features_trend"}),
+        (
+            {"platform__features__state__replay_sessions": 9},
+            {"features_state", "features_trend", "features_avwap"},
+        ),
+        (
+            {"platform__features__trend__block_sessions": 21},
+            {"features_trend", "features_avwap", "features_liquidity"},
+        ),
         (
             {"platform__embedded_market__seed": 8},
             {
                 *("securities", "bars", "actions", "returns", "quality", "universe"),
-                *("universe_counts", "features_state", "features_trend"),
+                *("universe_counts", "features_state", "features_trend", "features_avwap"),
+                "features_liquidity",
             },
         ),
         ({"platform__backfill_chunk": 20}, set()),

@@ -123,6 +123,7 @@ def scanned(tables: Tables, wanted: SessionRange, scanners: Sequence[str]) -> Ta
         scanner = shipped(name)
         made = scan(handed(tables, scan_windows(scanner), wanted), scanner, wanted)
         kinds[f"scan_{name}"] = CONTRACTS["scan"].validate(f"x/scan_{name}", made)
-    frames = handed({**tables, **kinds}, candidates_windows(scanners), wanted)
+    ranks = {"cross_section": CONTRACTS["cross_section"].empty()}
+    frames = handed({**ranks, **tables, **kinds}, candidates_windows(scanners), wanted)
     united = CONTRACTS["candidates"].validate("x/candidates", unite(frames, scanners, wanted))
     return {**kinds, "candidates": united}

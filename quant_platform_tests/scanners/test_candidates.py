@@ -6,7 +6,8 @@ from datetime import date
 
 import polars as pl
 
-from quant_platform.lakehouse.contracts.candidates import CANDIDATES
+from quant_platform.lakehouse.contracts.candidates import CANDIDATES, RANKS
+from quant_platform.lakehouse.contracts.cross_section import CROSS_SECTION
 from quant_platform.lakehouse.contracts.scan import SCAN
 from quant_platform.scanners.candidates import candidates_windows, unite
 from quant_platform_tests.lakehouse.small_lake import SESSIONS, span
@@ -17,6 +18,26 @@ LISTED = screener(
     row(name, day, sector=f"sector {name}", symbol=f"NYSE:{name.upper()}{number}")
     for number, day in enumerate(DAYS)
     for name in "abc"
+)
+
+RANKED = pl.concat(
+    [
+        CROSS_SECTION.empty(),
+        pl.DataFrame(
+            {
+                "session": [DAYS[0], DAYS[2]],
+                "security_id": ["b", "a"],
+                "trend_score_zscore": [1.5, None],
+                "composite_score": [0.6, None],
+                "composite_rank": [0.25, None],
+                "rank_basis": ["relative", "absolute"],
+            }
+        ).with_columns(
+            pl.col("trend_score_zscore").cast(pl.Float32),
+            pl.col("rank_basis").cast(CROSS_SECTION.columns["rank_basis"].dtype),
+        ),
+    ],
+    how="diagonal",
 )
 
 
@@ -31,7 +52,8 @@ def found(scanner: str, *rows: tuple[date, str, bool]) -> pl.DataFrame:
 
 def run(first: date, last: date, **scans: pl.DataFrame) -> pl.DataFrame:
     wanted = span(first, last)
-    tables = {f"scan_{name}": frame for name, frame in scans.items()} | {"screener": LISTED}
+    tables = {f"scan_{name}": frame for name, frame in scans.items()}
+    tables |= {"screener": LISTED, "cross_section": RANKED}
     names = sorted(scans, reverse=True)
     assert set(candidates_windows(names)) == set(tables)
     frames = {
@@ -74,3 +96,16 @@ def test_what_later_sessions_found_changes_nothing() -> None:
     made = run(DAYS[0], DAYS[2], **SCANS, more=later)
     first = pl.col("session") == DAYS[0]
     assert made.filter(first).equals(run(DAYS[0], DAYS[0], **SCANS))
+
+
+def test_a_candidate_has_its_rank_and_none_where_there_is_none() -> None:
+    made = run(DAYS[0], DAYS[2], **SCANS)
+    ranks = made.select("trend_score_zscore", "composite_rank", "rank_basis").rows()
+    assert ranks == [(None, None, None), (1.5, 0.25, "relative"), (None, None, "absolute")]
+
+
+def test_candidates_of_version_1_are_read_without_ranks() -> None:
+    made = run(DAYS[0], DAYS[2], **SCANS)
+    read = CANDIDATES.upgrades[1](made.drop(RANKS).lazy()).collect()
+    assert CANDIDATES.validate("x/candidates", read).drop(RANKS).equals(made.drop(RANKS))
+    assert read.select(pl.all_horizontal(pl.col(RANKS).is_null().all())).item()

@@ -107,6 +107,23 @@ CLASHES = {
         "  sleeve: efts",
         ["benchmark.sleeve: there is no sleeve 'efts'", "expected etfs"],
     ),
+    "a sleeve's benchmark in no sleeve": (
+        "sleeves/instruments.yaml",
+        "benchmark: {sleeve: etfs, security_id: etfs-0000}",
+        "benchmark: {sleeve: efts, security_id: etfs-0000}",
+        "benchmark: {sleeve: efts, security_id: etfs-0000}",
+        ["benchmark.sleeve: there is no sleeve 'efts'", "expected etfs"],
+    ),
+    "a sleeve's benchmark on another calendar": (
+        "sleeves/instruments.yaml",
+        "benchmark: {sleeve: etfs, security_id: etfs-0000}",
+        "benchmark: {sleeve: crypto, security_id: etfs-0000}",
+        "benchmark: {sleeve: crypto, security_id: etfs-0000}",
+        [
+            "benchmark.sleeve: sleeve crypto trades on 24/7, and instruments on XNYS",
+            "expected etfs or instruments",
+        ],
+    ),
     "breadth of no sleeve": (
         REGIMES,
         "breadth_sleeve: instruments",

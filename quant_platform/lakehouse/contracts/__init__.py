@@ -17,6 +17,10 @@ from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.candidates import CANDIDATES
 from quant_platform.lakehouse.contracts.contract import Contract
+from quant_platform.lakehouse.contracts.cross_section import (
+    CROSS_SECTION,
+    CROSS_SECTION_MOMENTS,
+)
 from quant_platform.lakehouse.contracts.daily import DAILY
 from quant_platform.lakehouse.contracts.earnings import EARNINGS
 from quant_platform.lakehouse.contracts.execution import (
@@ -29,8 +33,14 @@ from quant_platform.lakehouse.contracts.execution import (
     RECONCILIATION,
     RISK_CONTROLS,
 )
+from quant_platform.lakehouse.contracts.features_avwap import FEATURES_AVWAP
+from quant_platform.lakehouse.contracts.features_beta import FEATURES_BETA
+from quant_platform.lakehouse.contracts.features_garch import FEATURES_GARCH
+from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUIDITY
+from quant_platform.lakehouse.contracts.features_predictability import FEATURES_PREDICTABILITY
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
+from quant_platform.lakehouse.contracts.features_volatility import FEATURES_VOLATILITY
 from quant_platform.lakehouse.contracts.fund_facts import FUND_FACTS
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.contracts.holdings import HOLDINGS
@@ -75,9 +85,17 @@ _ALL = (
     # sleeves
     FEATURES_STATE,
     FEATURES_TREND,
+    FEATURES_AVWAP,
+    FEATURES_LIQUIDITY,
+    FEATURES_PREDICTABILITY,
+    FEATURES_VOLATILITY,
+    FEATURES_BETA,
+    CROSS_SECTION,
+    CROSS_SECTION_MOMENTS,
     SCREENER,
     SCAN,
     CANDIDATES,
+    FEATURES_GARCH,
     SELECTION,
     WEIGHTS,
     HOLDINGS,

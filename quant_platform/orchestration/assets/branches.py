@@ -12,6 +12,11 @@ from quant_platform.orchestration.assets.meta import meta_stages
 from quant_platform.orchestration.assets.portfolio import portfolio_stages
 from quant_platform.orchestration.assets.regime import regime_stages
 from quant_platform.orchestration.assets.reports import report_stages
+from quant_platform.orchestration.assets.risk_features import (
+    beta_stages,
+    garch_stage,
+    volatility_stage,
+)
 from quant_platform.orchestration.assets.scans import scan_stages
 from quant_platform.orchestration.assets.selection import selection_stage
 from quant_platform.orchestration.assets.universe import universe_stages
@@ -24,7 +29,9 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         *market_stages(sleeve),
         *universe_stages(sleeve),
         *feature_stages(sleeve),
+        volatility_stage(sleeve),
         *scan_stages(sleeve),
+        garch_stage(sleeve),
         selection_stage(sleeve),
         *portfolio_stages(sleeve),
     ]
@@ -32,9 +39,15 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
 
 def all_stages(sleeves: Sequence[SleeveContext], portfolio: PortfolioContext) -> list[Stage]:
     """Stages of the whole graph: the sleeves, then what stands on all of them."""
+    shared = series_stages(portfolio)
     return [
         *(stage for sleeve in sleeves for stage in sleeve_stages(sleeve)),
-        *series_stages(portfolio),
+        *shared,
+        *(
+            stage
+            for sleeve in sleeves
+            for stage in beta_stages(sleeve, portfolio, shared[0].table if shared else "")
+        ),
         *regime_stages(portfolio),
         *(
             stage

@@ -1,10 +1,16 @@
-"""Scans of a sleeve: the ``screener``, one ``scan_<name>`` for each manifest, ``candidates``."""
+"""Scans of a sleeve: its cross-section, the ``screener``, ``scan_<name>`` s, ``candidates``."""
 
 from __future__ import annotations
 
 from quant_platform.orchestration.assets.context import SleeveContext
 from quant_platform.orchestration.stage import Stage
 from quant_platform.scanners.candidates import candidates_windows, unite
+from quant_platform.scanners.cross_section import (
+    cross_section_moments,
+    cross_section_windows,
+    moments_windows,
+    rank_securities,
+)
 from quant_platform.scanners.engine import scan, scan_windows
 from quant_platform.scanners.screener import screen, screener_windows
 
@@ -14,7 +20,29 @@ GROUP = "scans"
 def scan_stages(sleeve: SleeveContext) -> list[Stage]:
     """Stages of a sleeve's scans, upstream first."""
     trend, names = sleeve.platform.features.trend, tuple(sleeve.scanners)
+    ranking = sleeve.sleeve.cross_section
     return [
+        sleeve.decided(
+            "cross_section",
+            function=rank_securities,
+            settings=ranking,
+            modules=(rank_securities.__module__,),
+            description="Every security of the universe beside the others of its session: z-scores "
+            "and percentiles of the ranked features, composite score and rank, and who passes the "
+            "hard floors.",
+            group=GROUP,
+            windows=sleeve.windows(cross_section_windows()),
+        ),
+        sleeve.decided(
+            "cross_section_moments",
+            function=cross_section_moments,
+            settings=ranking,
+            modules=(cross_section_moments.__module__,),
+            description="Mean, deviation and percentiles of each ranked feature over the "
+            "securities of a session.",
+            group=GROUP,
+            windows=sleeve.windows(moments_windows()),
+        ),
         sleeve.decided(
             "screener",
             function=screen,
