@@ -38,11 +38,15 @@ def small_settings(folder: Path, **changes: Any) -> Settings:
     changes
         Further settings, dotted keys with ``__`` for the dot.
     """
-    overrides = {
+    small = {
         "platform.lake_root": str(folder / "lake"),
         "platform.dagster_home": str(folder / "dagster_home"),
         "platform.embedded_market.symbols_per_sleeve": 8,
-    } | {key.replace("__", "."): value for key, value in changes.items()}
+    }
+    changed = {key.replace("__", "."): value for key, value in changes.items()}
+    size = (small | changed)["platform.embedded_market.symbols_per_sleeve"]
+    own = {f"sleeves.{sleeve}.symbols": size for sleeve in ("etfs", "instruments")}
+    overrides = small | own | changed
     return load_settings(REPOSITORY, overrides=overrides, environ={})
 
 

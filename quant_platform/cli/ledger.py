@@ -14,8 +14,8 @@ from rich.text import Text
 from quant_platform.cli.console import table_console
 from quant_platform.errors import LedgerError
 from quant_platform.lakehouse.lake import utc_now
+from quant_platform.lakehouse.ledgers import Ledger, ledgers_of, verify_ledgers
 from quant_platform.lakehouse.ledgers.canonical import canonical_json
-from quant_platform.lakehouse.ledgers.ledger import Ledger, ledgers_of, verify_ledgers
 from quant_platform.lakehouse.ledgers.records import LedgerLine
 from quant_platform.lakehouse.ledgers.verification import VerifyReport
 from quant_platform.settings import load_settings

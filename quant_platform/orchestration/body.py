@@ -24,7 +24,8 @@ from quant_platform.errors import QuantError
 from quant_platform.lakehouse.ledgers import Ledger
 from quant_platform.orchestration.failures import typed_failures
 from quant_platform.orchestration.io import LakeIOManager, requested_sessions
-from quant_platform.orchestration.making import Made, make_range, missing_error
+from quant_platform.orchestration.made import Made
+from quant_platform.orchestration.making import make_range, missing_error
 from quant_platform.orchestration.stage import Stage, Stored
 
 OBSERVATIONS = frozenset({"EXECUTION_SLIPPAGE"})

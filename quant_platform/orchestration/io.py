@@ -28,7 +28,7 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.store import Judgement, WriteReport
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.orchestration.failures import typed_failures
-from quant_platform.orchestration.making import Made
+from quant_platform.orchestration.made import Made
 from quant_platform.orchestration.stage import Stage
 
 

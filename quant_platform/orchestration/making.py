@@ -15,13 +15,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import polars as pl
 
 from quant_platform.errors import MissingUpstreamError
@@ -31,107 +29,12 @@ from quant_platform.lakehouse.contracts import contract_of
 from quant_platform.lakehouse.inputs import NOTHING, Readiness, input_hashes, readiness
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Stamp, Verdict
-from quant_platform.lakehouse.rules import OUTCOME_SCHEMA, TRAILING_SESSIONS, judge, withdrawal
+from quant_platform.lakehouse.rules import TRAILING_SESSIONS, judge, withdrawal
 from quant_platform.lakehouse.store import Judgement
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.hygiene import Ingested
-from quant_platform.orchestration.stage import VERDICT, Stage
-
-TOLD_SESSIONS = 20
-"""Failed sessions of a run that get an evaluation of their own; all of them are in the table."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A judged range, ready to be stored.
-
-    Parameters
-    ----------
-    stage
-        The stage that made it.
-    frame
-        Rows of all sessions that could be made.
-    judgements
-        Verdict, input hash and outcomes of each of them.
-    stamp
-        What made them.
-    missing
-        Sessions that could not be made, each with its cause.
-    rejected
-        For data from outside: the rows that broke the contract.
-    shown
-        What the UI shows at the last session.
-    computing
-        Seconds that the function and the pictures took; a book's function counts once, at first.
-    """
-
-    stage: Stage
-    frame: pl.DataFrame
-    judgements: Mapping[date, Judgement]
-    stamp: Stamp
-    missing: Mapping[date, str]
-    rejected: pl.DataFrame | None
-    shown: Mapping[str, dg.MetadataValue] = field(default_factory=dict)
-    computing: float = 0.0
-
-    @property
-    def blocked(self) -> list[date]:
-        """Sessions withdrawn by a blocking rule."""
-        return [day for day, judged in self.judgements.items() if judged.verdict == "blocked"]
-
-    @property
-    def readable(self) -> pl.DataFrame:
-        """Rows that readers will get: those of sessions that are not blocked."""
-        return _without(self.stage, self.frame, self.blocked)
-
-    def partition_evaluations(self) -> list[dg.AssetCheckEvaluation]:
-        """Evaluate the newest failed sessions, and the latest one, on their own."""
-        newest = sorted(self.judgements, reverse=True)
-        failed = [day for day in newest if self.judgements[day].verdict != "passed"]
-        told = [*newest[:1], *(day for day in failed[:TOLD_SESSIONS] if day != newest[0])]
-        return [self._evaluation(day) for day in reversed(told)]
-
-    def _evaluation(self, session: date) -> dg.AssetCheckEvaluation:
-        """Evaluate one session by its stored outcomes."""
-        judged = self.judgements[session]
-        rules = pl.DataFrame(
-            [{"session": session, **outcome} for outcome in judged.outcomes], schema=OUTCOME_SCHEMA
-        )
-        severity = dg.AssetCheckSeverity
-        return dg.AssetCheckEvaluation(
-            asset_key=self.stage.key,
-            check_name=VERDICT,
-            passed=judged.verdict == "passed",
-            severity=severity.ERROR if judged.verdict == "blocked" else severity.WARN,
-            description=f"{session}: {judged.verdict}",
-            metadata={"rules": dg.MetadataValue.md(_rule_table(rules))},
-            partition=session.isoformat(),
-        )
-
-    def check_result(self) -> dg.AssetCheckResult:
-        """One evaluation for the run: counts per rule, and the worst session of each."""
-        outcomes = pl.DataFrame(
-            [
-                {"session": session, **outcome}
-                for session, judged in self.judgements.items()
-                for outcome in judged.outcomes
-            ],
-            schema=OUTCOME_SCHEMA,
-        )
-        failed = outcomes.filter(~pl.col("passed"))
-        return dg.AssetCheckResult(
-            asset_key=self.stage.key,
-            check_name=VERDICT,
-            passed=not failed.height,
-            severity=dg.AssetCheckSeverity.ERROR if self.blocked else dg.AssetCheckSeverity.WARN,
-            description=f"{len(self.blocked)} blocked and "
-            f"{failed['session'].n_unique()} failing of {len(self.judgements)} sessions",
-            metadata={
-                "sessions": len(self.judgements),
-                "blocked": len(self.blocked),
-                "rules": dg.MetadataValue.md(_rule_table(outcomes)),
-            },
-        )
+from quant_platform.orchestration.made import Made, without_sessions
+from quant_platform.orchestration.stage import Stage
 
 
 def make_range(
@@ -199,7 +102,7 @@ def make_range(
         for stage in stages
     }
     verdicts, stopped = _verdicts(stages, told, active, ready)
-    tables = {kind: _without(first, rows, stopped) for kind, rows in tables.items()}
+    tables = {kind: without_sessions(first, rows, stopped) for kind, rows in tables.items()}
     content = _carried_content(stages, tables, verdicts, active)
     hashes = input_hashes(lake, first.windows, active, content, first.grid)
     carried = carried_hashes(lake, first, active, content)
@@ -287,20 +190,13 @@ def _computed(
         wanted = first.range_of([day for day in wanted.sessions if day not in spoilt])
     made = first.function(frames, first.settings, wanted)
     if isinstance(made, Ingested):
-        return {first.kind: _without(first, made.rows, spoilt)}, made.rejected
+        return {first.kind: without_sessions(first, made.rows, spoilt)}, made.rejected
     by_kind = {first.kind: made} if isinstance(made, pl.DataFrame) else dict(made)
     carried = {_kind(window.table) for window in first.windows.values() if window.own}
     kept = {s.kind: s.contract.validate(s.table, by_kind[s.kind]) for s in stages}
     # What a book made for itself without storing it: see _carried_content.
     kept |= {kind: rows for kind, rows in by_kind.items() if kind in carried - kept.keys()}
-    return {kind: _without(first, rows, spoilt) for kind, rows in kept.items()}, None
-
-
-def _without(stage: Stage, rows: pl.DataFrame, sessions: Collection[date]) -> pl.DataFrame:
-    """Rows of all other sessions."""
-    if not sessions:
-        return rows
-    return rows.filter(~pl.col(stage.contract.partition).is_in(list(sessions)))
+    return {kind: without_sessions(first, rows, spoilt) for kind, rows in kept.items()}, None
 
 
 def _kind(table: str) -> str:
@@ -399,18 +295,3 @@ def _earlier_rows(stage: Stage, lake: Lake, wanted: SessionRange) -> list[int | 
         :-1
     ]
     return [entries[session].rows if session in entries else None for session in before]
-
-
-def _rule_table(outcomes: pl.DataFrame) -> str:
-    """Markdown table of the rules: how often each failed, and its worst session."""
-    lines = ["| rule | severity | failed | threshold | first failure | value |", "|" + "---|" * 6]
-    for (rule, severity), rows in outcomes.group_by("rule", "severity", maintain_order=True):
-        failed = rows.filter(~pl.col("passed"))
-        first = failed.row(0, named=True) if failed.height else {"session": "–", "value": None}
-        limit = rows["threshold"][0]
-        lines.append(
-            f"| {rule} | {severity} | {failed.height} of {rows.height} | "
-            f"{'–' if limit is None else f'{limit:g}'} | {first['session']} | "
-            f"{'–' if first['value'] is None else format(first['value'], '.4g')} |"
-        )
-    return "\n".join(lines)

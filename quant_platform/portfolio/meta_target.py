@@ -29,7 +29,7 @@ from datetime import date
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
-from quant_platform.lakehouse.contracts.meta import DECIDED, META_TARGET_PORTFOLIO
+from quant_platform.lakehouse.contracts.meta import CONTRIBUTOR, DECIDED, META_TARGET_PORTFOLIO
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.portfolio.books import standing, targets_in_force
 from quant_platform.portfolio.meta_holding import WAIT, due_targets
@@ -88,8 +88,6 @@ def target_portfolio(
         for sleeve in settings.members
     ]
     product = pl.col("meta_weight") * pl.col("sleeve_weight")
-    contributors = META_TARGET_PORTFOLIO.columns["contributors"].dtype
-    fields = [field.name for field in contributors.inner.fields]  # type: ignore[attr-defined]
     # Lists are added up in the order of the sleeves; a grouped sum has no order of its own.
     flat = (
         pl.concat(parts)
@@ -97,7 +95,7 @@ def target_portfolio(
         .filter(pl.col("product") > 0, pl.col("profile").is_in(settings.profiles))
         .sort("session", "profile", "security_id", "sleeve")
         .group_by("session", "profile", "security_id", maintain_order=True)
-        .agg(pl.col("symbol").first(), "product", pl.struct(fields).alias("contributors"))
+        .agg(pl.col("symbol").first(), "product", pl.struct(*CONTRIBUTOR).alias("contributors"))
         .with_columns(weight=pl.col("product").list.sum())
     )
     return flat.select(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -48,7 +48,7 @@ _BELOW = {"greater", "egreater", "equal"}  # the threshold bounds the value from
 _ABOVE = {"less", "eless", "equal"}  # … from above
 
 
-def _finite(value: object) -> bool:
+def _finite(value: object) -> TypeGuard[float]:
     return (
         isinstance(value, (int, float))
         and not isinstance(value, bool)
@@ -82,7 +82,7 @@ def _threshold(value: object, info: ValidationInfo) -> object:
                 )
             return low, high
     elif operation != "in_range" and _finite(value):
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     expected = "a number"
     if operation == "in_range":
         expected = "a list of two numbers, the lower first, for operation in_range"

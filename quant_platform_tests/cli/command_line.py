@@ -16,7 +16,7 @@ import pytest
 from quant_platform.cli.main import invoke
 from quant_platform_tests.end_to_end.projects import environment
 
-SYMBOLS = "4"
+SYMBOLS = 4
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,8 @@ def quant(folder: Path, *arguments: str) -> Answer:
     """Run ``quant`` with arguments on the project in a folder."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name, value in environment(folder).items():
+        for name, value in environment(folder, SYMBOLS).items():
             patch.setenv(name, value)
-        patch.setenv("QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE", SYMBOLS)
         patch.setattr("sys.argv", ["quant", *arguments])
         code = invoke(list(arguments))
     return Answer(code, out.getvalue(), err.getvalue())

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from quant_platform_tests.small_project import REPOSITORY
 
-SYMBOLS = {"QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": "8"}
+SYMBOLS = 8
+"""Of each sleeve, whose file may say another number."""
 
 
 def lay_out(folder: Path, *, sleeves: tuple[str, ...] = ("instruments",)) -> None:
@@ -30,11 +31,17 @@ def lay_out(folder: Path, *, sleeves: tuple[str, ...] = ("instruments",)) -> Non
     shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", folder / "dagster_home")
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Environment of a process that works on the project: eight symbols, this project's home."""
+def environment(folder: Path, symbols: int = SYMBOLS) -> dict[str, str]:
+    """Environment of a process that works on the project: few symbols, this project's home."""
+    sized = [
+        f"QUANT_SLEEVES__{sleeve.upper()}__SYMBOLS"
+        for sleeve in ("etfs", "instruments")
+        if (folder / "assets_config" / "sleeves" / f"{sleeve}.yaml").exists()
+    ]
     return {
+        **dict.fromkeys(sized, str(symbols)),
         **os.environ,
-        **SYMBOLS,
+        "QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": str(symbols),
         "QUANT_PROJECT": str(folder),
         "DAGSTER_HOME": str(folder / "dagster_home"),
         "PYTHONPATH": str(REPOSITORY),

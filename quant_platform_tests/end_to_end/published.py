@@ -8,7 +8,7 @@ that is asked with, as they do for a real source.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -34,9 +34,18 @@ _PRICES = ("open", "high", "low", "close")
 
 @dataclass(frozen=True)
 class PublishedSource:
-    """A `quant_platform.sources.Source` over fixed rows, by sleeve."""
+    """A `quant_platform.sources.Source` over fixed rows, by sleeve.
+
+    Parameters
+    ----------
+    rows
+        Bars, by sleeve.
+    told
+        Corporate actions, the same for every sleeve that has bars; none by default.
+    """
 
     rows: Mapping[str, pl.DataFrame]
+    told: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ACTION_SCHEMA))
 
     @property
     def name(self) -> str:
@@ -50,10 +59,7 @@ class PublishedSource:
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
         rows = self.rows.get(sleeve, pl.DataFrame(schema=BAR_SCHEMA))
-        known = calendar.knowledge_sessions(rows["known_at"])
-        return rows.filter(known.is_in(list(knowledge_sessions))).sort(
-            "known_at", "session", "security_id", maintain_order=True
-        )
+        return _known_in_sessions(rows, calendar, knowledge_sessions)
 
     def securities(
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
@@ -63,7 +69,17 @@ class PublishedSource:
     def actions(
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
-        return pl.DataFrame(schema=ACTION_SCHEMA)
+        told = self.told if sleeve in self.rows else self.told.head(0)
+        return _known_in_sessions(told, calendar, knowledge_sessions)
+
+
+def _known_in_sessions(
+    rows: pl.DataFrame, calendar: SessionCalendar, knowledge_sessions: Sequence[date]
+) -> pl.DataFrame:
+    known = calendar.knowledge_sessions(rows["known_at"])
+    return rows.filter(known.is_in(list(knowledge_sessions))).sort(
+        "known_at", "session", "security_id", maintain_order=True
+    )
 
 
 def clean_rows(last: date) -> pl.DataFrame:
@@ -79,9 +95,12 @@ def clean_rows(last: date) -> pl.DataFrame:
     return rows.filter(pl.col("security_id").is_in(list(SECURITIES)))
 
 
-def published(rows: pl.DataFrame) -> dict[str, PublishedSource]:
-    """Route every sleeve to a source that has stocks and nothing else."""
-    source = PublishedSource({"instruments": rows})
+def published(
+    rows: pl.DataFrame, actions: pl.DataFrame | None = None
+) -> dict[str, PublishedSource]:
+    """Route every sleeve to a source that has stocks, and actions if some are given."""
+    told = pl.DataFrame(schema=ACTION_SCHEMA) if actions is None else actions
+    source = PublishedSource({"instruments": rows}, told)
     return {"instruments": source, "crypto": source}
 
 

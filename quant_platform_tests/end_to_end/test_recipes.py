@@ -233,7 +233,7 @@ def test_a_sleeve_is_a_file_and_joins_the_meta_by_a_line(reader: Reader) -> None
     for kind in kinds(reader.lake, "bluechips"):
         days = [reader.lake.sessions(f"{sleeve}/{kind}") for sleeve in ("bluechips", "instruments")]
         assert days[0] == days[1] != []
-    assert reader.rows("bluechips/securities", FIRST)["security_id"].n_unique() > int(SYMBOLS)
+    assert reader.rows("bluechips/securities", FIRST)["security_id"].n_unique() > SYMBOLS
     profiles = {row["profile"]: row["names"] for row in map(json.loads, names.splitlines())}
     assert profiles.keys() == {"equal_weight", "hrp", "min_variance"}
     assert min(profiles.values()) > 1
@@ -298,7 +298,7 @@ class Editor(Reader):
                 **environment(self.folder),
                 **self.settings,
                 "PYTHONPATH": str(self.folder),
-                "QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": SYMBOLS,
+                "QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": str(SYMBOLS),
             },
             capture_output=True,
             text=True,

@@ -12,7 +12,7 @@ import polars as pl
 from quant_platform.lakehouse.content import frame_hash, partition_hashes
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.provenance import Entry
-from quant_platform.orchestration.making import Made
+from quant_platform.orchestration.made import Made
 
 
 class LawBroken(AssertionError):  # noqa: N818 - a verdict, not an error

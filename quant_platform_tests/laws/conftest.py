@@ -92,6 +92,16 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 @pytest.fixture(scope="session")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Make the coins of a market large enough for one to be listed and one to leave."""
+    many = {**MARKET, "platform__embedded_market__symbols_per_sleeve": 60}
+    plant = only("crypto", groups={"market_data"})
+    workshop = Workshop.open(tmp_path_factory.mktemp("crowded"), Recipe(many, plant=plant))
+    workshop.make_all(FIRST, LAST)
+    return workshop
+
+
+@pytest.fixture(scope="session")
 def garbage(filled: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Write the filled lake with every row spoilt."""
     return garbage_twin(filled.lake, filled.tables, tmp_path_factory.mktemp("garbage"))

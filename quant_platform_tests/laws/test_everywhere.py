@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain as one_after_another
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from quant_platform_tests.laws.everywhere import (
     LAW,
     TRIALS,
     check_caught,
+    last_telling,
     telling_sessions,
 )
 from quant_platform_tests.laws.gates import FAULTS, Fault, check_fault
@@ -33,14 +36,23 @@ TABLES = [
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_leak_is_caught(table: str, chain: Workshop, request: pytest.FixtureRequest) -> None:
-    try:
-        telling_sessions(chain, chain.stage(table))
-        workshop = chain
-    except LawBroken:
-        # Some tables tell nothing new in months: the regime, listings.
-        workshop = request.getfixturevalue("filled")
+    # Some tables tell nothing new in months: the regime, listings, most of all those of coins.
+    made = one_after_another([chain], _longer(request))
+    workshop = next((one for one in made if _tells(one, table)), None)
+    assert workshop is not None, f"no session of {table} tells anything new"
     for trial in TRIALS.values():
         check_caught(workshop, table, trial)
+
+
+def _longer(request: pytest.FixtureRequest) -> Iterator[Workshop]:
+    for name in ("filled", "crowded"):
+        yield request.getfixturevalue(name)
+
+
+def _tells(workshop: Workshop, table: str) -> bool:
+    return table in workshop.tables and any(
+        True for _ in telling_sessions(workshop, workshop.stage(table))
+    )
 
 
 def test_a_leak_that_no_law_catches_is_told(chain: Workshop) -> None:
@@ -57,5 +69,5 @@ def test_a_leak_that_no_law_catches_is_told(chain: Workshop) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_fires_its_gate(fault: Fault, chain: Workshop) -> None:
-    day = telling_sessions(chain, chain.stage(fault.table))[1]
+    day = last_telling(chain, chain.stage(fault.table))
     check_fault(chain, fault, day)

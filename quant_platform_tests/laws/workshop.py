@@ -29,7 +29,8 @@ from quant_platform.orchestration.graph import (
     sleeve_contexts,
 )
 from quant_platform.orchestration.io import LakeIOManager
-from quant_platform.orchestration.making import Made, make_range
+from quant_platform.orchestration.made import Made
+from quant_platform.orchestration.making import make_range
 from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings
 from quant_platform.sources.protocol import Source

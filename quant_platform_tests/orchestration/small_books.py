@@ -13,7 +13,8 @@ import polars as pl
 from quant_platform.lakehouse.lake import Lake
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.orchestration.io import LakeIOManager
-from quant_platform.orchestration.making import Made, make_range
+from quant_platform.orchestration.made import Made
+from quant_platform.orchestration.making import make_range
 from quant_platform.orchestration.plan import stale_sessions
 from quant_platform.orchestration.stage import Stage, calls, resolved
 from quant_platform.settings.base import SettingsModel

@@ -9,13 +9,16 @@ import polars as pl
 import pytest
 
 from quant_platform.errors import MissingUpstreamError
+from quant_platform.sources.protocol import ACTION_SCHEMA
 from quant_platform_tests.end_to_end.published import (
     FIRST,
     NYSE,
+    SECURITIES,
     clean_rows,
     published,
 )
 from quant_platform_tests.end_to_end.stories import attempt, make_directly, materialised, story
+from quant_platform_tests.market.actions import action, actions_frame
 from quant_platform_tests.small_project import SmallProject
 
 Make = Callable[..., SmallProject]
@@ -161,3 +164,22 @@ def test_an_absent_session_before_history_is_no_missing_one(
     project = small_project(sources=published(rows), tables=TABLES)
     project.make([BARS, ACTIONS], FIRST, FIRST)
     assert attempt(project, [STATE, TREND], FIRST, FIRST) is None
+
+
+def test_an_action_taken_without_bars_is_held_against_them_when_they_come(
+    small_project: Make, rows: pl.DataFrame
+) -> None:
+    """A 2:1 split, told on its ex session, of which the price knows nothing."""
+    told = action(SECURITIES[0], MISSING, 2.0, known=MISSING)
+    split = actions_frame([told]).select(*ACTION_SCHEMA)
+    project = small_project(sources=published(rows, split), tables=(BARS, ACTIONS))
+    last = NYSE.offset(MISSING, 2)
+    project.make([ACTIONS], FIRST, last)
+    assert project.lake.scan(ACTIONS).collect()["security_id"].to_list() == [SECURITIES[0]]
+    project.make([BARS], FIRST, NYSE.offset(MISSING, -1))
+    project.make([BARS], NYSE.offset(MISSING, 1), last)
+    project.fill(FIRST, last, jobs=["us_daily"])
+    assert project.lake.scan(ACTIONS).collect().height == 0
+    rejected = project.lake.scan(f"quarantine/{ACTIONS}").collect()
+    assert rejected["rule"].to_list() == ["contradicts_price"]
+    assert project.fill(FIRST, last, jobs=["us_daily"]).chunks == []

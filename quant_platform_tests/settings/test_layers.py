@@ -204,7 +204,7 @@ def test_the_environment_speaks_yaml(project: Path) -> None:
     assert platform.extra_holidays == {"XNYS": (date(2025, 1, 9),)}
     assert platform.knowledge_lag_minutes == {"bars": 45}
     assert settings.sleeves["crypto"].symbols == 5
-    assert settings.sleeves["instruments"].symbols is None
+    assert settings.sleeves["instruments"].symbols == 400
     assert settings.sleeves["crypto"].scanners == ("binance_spot_trend",)
     assert not settings.sleeves["crypto"].portfolio.hrp.leaf_order
     assert settings.scanners["us_trend"].limit == 7

@@ -77,3 +77,41 @@ def test_a_follower_repeats_its_leader() -> None:
 
     assert follows(Planted()) > 0.08
     assert abs(follows(Planted.none())) < 0.05
+
+
+def test_what_can_be_learnt_shows_in_a_product_and_in_neither_factor() -> None:
+    """The sign of the gap times that of the volume's surprise, of the day before."""
+
+    def tells(planted: Planted) -> list[float]:
+        """Correlation of own moves with both signs of the day before, and with their product."""
+        sleeve = SimulatedSleeve("instruments", ("stock",), 160)
+        source = replace(CLEAN, sleeves=(sleeve,), planted=planted)
+        days = NYSE.between(date(2016, 1, 4), date(2018, 12, 31))
+        before = pl.col("close").shift(1).over("security_id", order_by="session")
+        usual = pl.col("volume").log().rolling_mean(20).over("security_id", order_by="session")
+        signs = [
+            (pl.col(name) - pl.col(name).mean().over("session")).sign().alias(name)
+            for name in ("gap", "surprise")
+        ]
+        moved = (
+            source.bars(NYSE, "instruments", days)
+            .with_columns(
+                move=(pl.col("close") / before).log(),
+                gap=(pl.col("open") / before).log(),
+                surprise=pl.col("volume").log() - usual,
+            )
+            .filter(pl.col("move").abs() < 0.1)
+            .with_columns(pl.col("move") - pl.col("move").mean().over("session"), *signs)
+            .with_columns(product=pl.col("gap") * pl.col("surprise"))
+        )
+        hints = ["gap", "surprise", "product"]
+        felt = moved.with_columns(
+            pl.col(hints).shift(1).over("security_id", order_by="session")
+        ).drop_nulls()
+        return [float(np.corrcoef(felt["move"], felt[hint])[0, 1]) for hint in hints]
+
+    only = replace(Planted.none(), learnable=3.0)
+    gap, surprise, product = tells(only)
+    assert product > 0.04
+    assert max(abs(gap), abs(surprise)) < 0.02
+    assert max(map(abs, tells(Planted.none()))) < 0.02

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.rules import late_share, rejected_share, row_count
 
@@ -12,23 +13,11 @@ from quant_platform.lakehouse.rules import late_share, rejected_share, row_count
 class Bars(dy.Schema):
     """One published version of one security's bar of one session."""
 
-    knowledge_session = dy.Date(
-        description="Partition: first session whose cutoff is at or after known_at."
-    )
-    security_id = dy.String(
-        primary_key=True, min_length=1, description="Stable key of the security for every join."
-    )
+    knowledge_session = columns.knowledge_session()
+    security_id = columns.security_id()
     session = dy.Date(primary_key=True, description="Session that the bar describes.")
-    known_at = dy.Datetime(
-        primary_key=True,
-        time_zone="UTC",
-        time_unit="us",
-        description="When this version became publicly available, UTC.",
-    )
-    known_at_basis = dy.Enum(
-        ["observed", "assumed"],
-        description="observed: seen when it was published; assumed: session close plus a lag.",
-    )
+    known_at = columns.known_at()
+    known_at_basis = columns.known_at_basis()
     symbol = dy.String(
         min_length=3, description="EXCHANGE:TICKER as of the session; may be reused by others."
     )

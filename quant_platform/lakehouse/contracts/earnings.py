@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import dataframely as dy
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class Earnings(dy.Schema):
     """One published version of one announcement of one company."""
 
-    knowledge_session = dy.Date(
-        description="Partition: first session whose cutoff is at or after known_at; the first of "
-        "history holds all that was known before it."
-    )
-    security_id = dy.String(
-        primary_key=True, min_length=1, description="Stable key of the security for every join."
-    )
+    knowledge_session = columns.knowledge_session(before_history=True)
+    security_id = columns.security_id()
     period = dy.String(primary_key=True, min_length=1, description="Fiscal period, such as 2023Q2.")
-    known_at = dy.Datetime(
-        primary_key=True,
-        time_zone="UTC",
-        time_unit="us",
-        description="When this version became publicly available, UTC.",
-    )
-    known_at_basis = dy.Enum(
-        ["observed", "assumed"],
-        description="observed: seen when it was published; assumed: session close plus a lag.",
-    )
+    known_at = columns.known_at()
+    known_at_basis = columns.known_at_basis()
     announced_on = dy.Date(
         description="Day of the announcement: expected while status is expected, else actual."
     )

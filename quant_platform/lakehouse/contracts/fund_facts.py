@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import dataframely as dy
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class FundFacts(dy.Schema):
     """One published version of one fund's facts as of one session."""
 
-    knowledge_session = dy.Date(
-        description="Partition: first session whose cutoff is at or after known_at; the first of "
-        "history holds all that was known before it."
-    )
-    security_id = dy.String(
-        primary_key=True, min_length=1, description="Stable key of the security for every join."
-    )
+    knowledge_session = columns.knowledge_session(before_history=True)
+    security_id = columns.security_id()
     session = dy.Date(primary_key=True, description="Session that the facts describe.")
-    known_at = dy.Datetime(
-        primary_key=True,
-        time_zone="UTC",
-        time_unit="us",
-        description="When this version became publicly available, UTC.",
-    )
-    known_at_basis = dy.Enum(
-        ["observed", "assumed"],
-        description="observed: seen when it was published; assumed: session close plus a lag.",
-    )
+    known_at = columns.known_at()
+    known_at_basis = columns.known_at_basis()
     aum = dy.Float64(
         nullable=True,
         min=0,

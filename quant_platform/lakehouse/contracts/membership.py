@@ -5,33 +5,21 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class Membership(dy.Schema):
     """One published version of one stay of a security in an index."""
 
-    knowledge_session = dy.Date(
-        description="Partition: first session whose cutoff is at or after known_at; the first of "
-        "history holds all that was known before it."
-    )
+    knowledge_session = columns.knowledge_session(before_history=True)
     index = dy.String(
         primary_key=True, min_length=1, description="Name of the index of which it is a member."
     )
-    security_id = dy.String(
-        primary_key=True, min_length=1, description="Stable key of the security for every join."
-    )
+    security_id = columns.security_id()
     valid_from = dy.Date(primary_key=True, description="First day as a member.")
-    known_at = dy.Datetime(
-        primary_key=True,
-        time_zone="UTC",
-        time_unit="us",
-        description="When this version became publicly available, UTC.",
-    )
-    known_at_basis = dy.Enum(
-        ["observed", "assumed"],
-        description="observed: seen when it was published; assumed: session close plus a lag.",
-    )
+    known_at = columns.known_at()
+    known_at_basis = columns.known_at_basis()
     valid_to = dy.Date(nullable=True, description="Last day as a member; null until that is known.")
 
     @dy.rule()

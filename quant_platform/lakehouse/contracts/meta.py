@@ -47,6 +47,16 @@ class MetaWeights(dy.Schema):
     actual = dy.String(min_length=1, description="Method that made the weight.")
 
 
+CONTRIBUTOR: dict[str, dy.Column] = {
+    "sleeve": dy.String(),
+    "meta_weight": dy.Float64(),
+    "meta_basis": dy.String(),
+    "sleeve_weight": dy.Float64(),
+    "sleeve_basis": dy.String(),
+}
+"""What is told of each sleeve that a target weight comes from."""
+
+
 class TargetPortfolio(dy.Schema):
     """Target weight of one security, flattened over the sleeves.
 
@@ -60,15 +70,7 @@ class TargetPortfolio(dy.Schema):
     symbol = dy.String(min_length=3, description="EXCHANGE:TICKER as of the decision or session.")
     weight = dy.Float64(min=0, max=1, description="Share of the portfolio; the rest to 1 is cash.")
     contributors = dy.List(
-        dy.Struct(
-            {
-                "sleeve": dy.String(),
-                "meta_weight": dy.Float64(),
-                "meta_basis": dy.String(),
-                "sleeve_weight": dy.Float64(),
-                "sleeve_basis": dy.String(),
-            }
-        ),
+        dy.Struct(CONTRIBUTOR),
         description="Whose weights make it: sum of meta_weight x sleeve_weight. The basis of "
         "each is 'decided', a decision that is still to be executed, or 'held'.",
     )

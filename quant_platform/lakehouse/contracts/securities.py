@@ -5,29 +5,17 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class Securities(dy.Schema):
     """One published description of one security."""
 
-    knowledge_session = dy.Date(
-        description="Partition: first session whose cutoff is at or after known_at; the first of "
-        "history holds all that was known before it."
-    )
-    security_id = dy.String(
-        primary_key=True, min_length=1, description="Stable key of the security for every join."
-    )
-    known_at = dy.Datetime(
-        primary_key=True,
-        time_zone="UTC",
-        time_unit="us",
-        description="When this description became publicly available, UTC.",
-    )
-    known_at_basis = dy.Enum(
-        ["observed", "assumed"],
-        description="observed: seen when it was published; assumed: session close plus a lag.",
-    )
+    knowledge_session = columns.knowledge_session(before_history=True)
+    security_id = columns.security_id()
+    known_at = columns.known_at("description")
+    known_at_basis = columns.known_at_basis()
     symbol = dy.String(min_length=3, description="EXCHANGE:TICKER; may be reused by others later.")
     name = dy.String(min_length=1, description="Name as people know it.")
     exchange = dy.String(min_length=1, description="Exchange code, as in the symbol.")

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import dataframely as dy
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
 class Series(dy.Schema):
     """One published version of one observation of one series."""
 
-    knowledge_session = dy.Date(
-        description="Partition: first session whose cutoff is at or after known_at."
-    )
+    knowledge_session = columns.knowledge_session()
     series = dy.String(
         primary_key=True, min_length=1, description="Name of the series, such as VIX3M."
     )
     session = dy.Date(primary_key=True, description="Session that the observation describes.")
-    known_at = dy.Datetime(
-        primary_key=True,
-        time_zone="UTC",
-        time_unit="us",
-        description="When this version became publicly available, UTC.",
-    )
-    known_at_basis = dy.Enum(
-        ["observed", "assumed"],
-        description="observed: seen when it was published; assumed: session close plus a lag.",
-    )
+    known_at = columns.known_at()
+    known_at_basis = columns.known_at_basis()
     value = dy.Float64(description="The observation, signed, in units of the column unit.")
     unit = dy.String(
         min_length=1,

@@ -1,15 +1,12 @@
 """Append-only, hash-chained ledgers.
 
-``ledger`` is the writer, ``verification`` the verifier; ``chain`` knows the files, ``records``
-what a line is, ``steps`` what repeats or supersedes, ``canonical`` the spelling that is hashed.
+``kinds`` lists them, ``ledger`` is the writer, ``verification`` the verifier; ``chain`` knows the
+files, ``records`` what a line is, ``steps`` what repeats or supersedes, ``canonical`` the spelling
+that is hashed.
 """
 
-from quant_platform.lakehouse.ledgers.ledger import (
-    LEDGER_TYPES,
-    Ledger,
-    ledgers_of,
-    verify_ledgers,
-)
+from quant_platform.lakehouse.ledgers.kinds import LEDGER_TYPES, ledgers_of, verify_ledgers
+from quant_platform.lakehouse.ledgers.ledger import Ledger
 from quant_platform.lakehouse.ledgers.records import LedgerLine, LedgerRecord
 from quant_platform.lakehouse.ledgers.verification import LedgerProblem, VerifyReport
 

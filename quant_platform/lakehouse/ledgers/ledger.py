@@ -20,7 +20,6 @@ Frames are recorded by :func:`~quant_platform.lakehouse.content.frame_hash`, nev
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +40,7 @@ from quant_platform.lakehouse.files import (
 )
 from quant_platform.lakehouse.ledgers.canonical import canonical_json, plain
 from quant_platform.lakehouse.ledgers.chain import LOCK_TIMEOUT, VERIFY, Chain, Head, LedgerFolder
+from quant_platform.lakehouse.ledgers.kinds import LEDGER_TYPES, unknown_ledger
 from quant_platform.lakehouse.ledgers.records import (
     CheckedRecord,
     LedgerLine,
@@ -49,11 +49,6 @@ from quant_platform.lakehouse.ledgers.records import (
 )
 from quant_platform.lakehouse.ledgers.verification import VerifyReport, verify_folder
 
-LEDGER_TYPES = (
-    *("decisions", "selection", "optimisation", "meta"),
-    *("orders", "fills", "EXECUTION_SLIPPAGE", "risk"),
-    *("regime_e1", "regime_e2", "research"),
-)
 FRAME_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "seq": pl.Int64,
     "record_type": pl.String,
@@ -119,7 +114,7 @@ class Ledger:
     root
         Root of the lake.
     ledger_type
-        One of :data:`LEDGER_TYPES`.
+        One of :data:`~quant_platform.lakehouse.ledgers.kinds.LEDGER_TYPES`.
     clock
         Returns the present moment with a time zone.
 
@@ -131,7 +126,7 @@ class Ledger:
 
     def __init__(self, root: Path, ledger_type: str, clock: Callable[[], datetime]) -> None:
         if ledger_type not in LEDGER_TYPES:
-            raise _unknown_type(ledger_type)
+            raise unknown_ledger(ledger_type)
         self._folder = LedgerFolder(root, ledger_type)
         self._clock = clock
         self._chain = Chain(self._folder)
@@ -403,29 +398,6 @@ class Ledger:
                 raise LedgerError(f"line {number} of {path} {error}", mend=VERIFY) from error
 
 
-def ledgers_of(root: Path) -> list[str]:
-    """Return the ledgers that a lake holds, in the order of :data:`LEDGER_TYPES`.
-
-    Raises
-    ------
-    LedgerError
-        A folder among the ledgers is none, and hides its lines from everybody.
-    """
-    folder = root / "ledger"
-    if not folder.is_dir():
-        return []
-    with file_errors(folder, "list"):
-        found = {path.name for path in folder.iterdir() if path.is_dir()}
-    for name in sorted(found.difference(LEDGER_TYPES)):
-        raise _unknown_type(name)
-    return [name for name in LEDGER_TYPES if name in found]
-
-
-def verify_ledgers(root: Path) -> list[VerifyReport]:
-    """Verify every ledger that a lake holds; see :func:`ledgers_of`."""
-    return [verify_folder(LedgerFolder(root, name)) for name in ledgers_of(root)]
-
-
 def _recovery(intent: LedgerLine, run_id: str) -> CheckedRecord:
     return checked(
         LedgerRecord(
@@ -452,13 +424,3 @@ def _standing(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
     return [
         line for line in lines if line.seq not in superseded and line.record_type != "withdrawn"
     ]
-
-
-def _unknown_type(name: str) -> LedgerError:
-    by_lower_case = {known.lower(): known for known in LEDGER_TYPES}
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=2)
-    return LedgerError(
-        f"there is no ledger {name!r}",
-        expected=f"one of {', '.join(LEDGER_TYPES)}",
-        mend=f"did you mean {' or '.join(by_lower_case[match] for match in near)}?" if near else "",
-    )

@@ -31,8 +31,6 @@ from quant_platform.sources.protocol import Source
 from quant_platform.sources.registry import SERIES_BRANCH
 
 GROUP = "market_data"
-"""Branch of the series that all sleeves share."""
-
 
 _OPTIONAL = {
     "earnings": (

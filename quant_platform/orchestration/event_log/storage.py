@@ -163,7 +163,7 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
                 for run_id, (shard, ids) in shards.items():
                     shard.commit()
                     committed[run_id] = ids
-            except Exception:
+            except BaseException:  # an interrupt too
                 locks.close()
                 self._take_back(receipt, committed)
                 raise

@@ -31,6 +31,7 @@ from quant_platform.sources.files.reading import (
     files_of,
     read_file,
 )
+from quant_platform.sources.files.stays import stays
 from quant_platform.sources.protocol import (
     ACTION_SCHEMA,
     BAR_SCHEMA,
@@ -211,7 +212,15 @@ def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) 
         "securities": who.securities,
         "actions": actions,
         "membership": _conform(
-            _with_security(_stays(reader), "valid_from", who.ids), MEMBERSHIP_SCHEMA
+            _with_security(
+                stays(
+                    reader.table("membership"),
+                    lambda days: assumed_instants(days, calendar, reader.lag("membership")),
+                ),
+                "valid_from",
+                who.ids,
+            ),
+            MEMBERSHIP_SCHEMA,
         ),
         "earnings": _conform(
             _with_security(
@@ -288,22 +297,6 @@ def _conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
                     mend=f"translate it in the mapping file: {name}.values",
                 )
     return rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
-
-
-def _stays(reader: FolderReader) -> pl.DataFrame:
-    """Stays in indices: an end that the file tells beside the beginning is a row of its own.
-
-    Who joined was not known to leave, so that the end is known on its day at the earliest.
-    """
-    stays = reader.table("membership")
-    ended = stays.filter(
-        pl.col("valid_to").is_not_null(), pl.col("known_at_basis").cast(pl.String) == "assumed"
-    )
-    ends = assumed_instants(ended["valid_to"], reader.calendar, reader.lag("membership"))
-    begun = stays.with_columns(
-        valid_to=pl.when(pl.col("known_at_basis").cast(pl.String) == "observed").then("valid_to")
-    )
-    return pl.concat([begun, ended.with_columns(known_at=ends)])
 
 
 def _renames(named: pl.DataFrame) -> pl.DataFrame:

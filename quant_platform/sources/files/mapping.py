@@ -111,6 +111,12 @@ class Reading(SettingsModel):
         "For series with a column each: their column and the name of the series.", {}
     )
     since: SessionDate | None = described("Days before this are not read.", None)
+    snapshot: bool = described(
+        "Of members: each file lists all of an index on the day in valid_from, and holds from then "
+        "on until the next one. Files called YYYY-MM-DD.csv without that column are read so "
+        "anyway.",
+        False,
+    )
     file_is_symbol: bool = described(
         "Each file holds one symbol and is named after it; a row of another symbol is refused.",
         False,

@@ -77,7 +77,9 @@ SHAPES: dict[Kind, Shape] = {
         "session",
     ),
     "membership": Shape(
-        {"index": _TEXT, "symbol": _TEXT, "valid_from": _DAY}, {"valid_to": _DAY}, "valid_from"
+        {"index": _TEXT, "symbol": _TEXT, "valid_from": _DAY},
+        {"valid_to": _DAY, "snapshot": pl.Boolean()},
+        "valid_from",
     ),
     "earnings": Shape(
         {"symbol": _TEXT, "period": _TEXT, "announced_on": _DAY},
@@ -194,7 +196,10 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     for own, dtype in (*shape.required.items(), *shape.optional.items()):
         series = _column(own, dtype, told)
         if series is None and own == "symbol" and reading.file_is_symbol:
-            series = pl.Series([path.stem] * table.height, dtype=pl.String)
+            series = pl.Series([path.stem], dtype=pl.String).new_from_index(0, table.height)
+        if series is None and own == "valid_from" and _named_after_a_day(path):
+            day = pl.Series([date.fromisoformat(path.stem)])
+            series = day.new_from_index(0, table.height)
         if series is None and own in shape.required:
             raise SourceError(
                 f"{name} has no column {own!r} among {', '.join(table.columns[:12])}",
@@ -208,11 +213,35 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     if "symbol" in columns:
         rows = rows.with_columns(symbol=_symbols(rows["symbol"], mapping))
         _one_symbol(path, name, reading, rows, mapping)
+    if kind == "membership":
+        rows = rows.with_columns(snapshot=pl.lit(_is_snapshot(path, name, reading, table)))
     known = _known_at(told, rows[shape.dated], conventions.lag)
     rows = rows.with_columns(known)
     if reading.since is not None:
         rows = rows.filter(pl.col(shape.dated) >= reading.since)
     return Read(name, rows)
+
+
+def _named_after_a_day(path: Path) -> bool:
+    """Whether a file is called something like 2024-01-31.csv."""
+    try:
+        date.fromisoformat(path.stem)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_snapshot(path: Path, name: str, reading: Reading, table: pl.DataFrame) -> bool:
+    """Whether a file lists all members of an index on one day."""
+    told = "valid_from" in table.columns or "valid_from" in reading.columns
+    whole = reading.snapshot or (_named_after_a_day(path) and not told)
+    if whole and not table.height:
+        raise SourceError(
+            f"{name} lists no member",
+            expected="all members of the index on that day",
+            mend="fetch the file again, or remove it; nothing of it was taken",
+        )
+    return whole
 
 
 def _known(column: str, table: pl.DataFrame, name: str) -> str:

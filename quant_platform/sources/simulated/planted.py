@@ -10,8 +10,8 @@ finds something there has made a mistake.
 ``reversal``   a return gives back a twentieth of that of the day before
 ``lead_lag``   in each group of sixteen the security in slot 4 repeats three tenths of what that in
                slot 3 did the day before
-``learnable``  a twentieth of a deviation in the direction of the product of the signs of
-               yesterday's overnight surprise and volume surprise: no linear method sees it
+``learnable``  0.06 deviations in the direction of the product of the signs of yesterday's
+               overnight surprise and volume surprise: no linear method sees it
 ============== ===================================================================================
 """
 

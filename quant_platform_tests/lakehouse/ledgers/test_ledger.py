@@ -14,7 +14,7 @@ import pytest
 
 from quant_platform.errors import LakeError, LedgerError
 from quant_platform.lakehouse.files import file_lock
-from quant_platform.lakehouse.ledgers.ledger import LEDGER_TYPES, Ledger, verify_ledgers
+from quant_platform.lakehouse.ledgers import LEDGER_TYPES, Ledger, verify_ledgers
 from quant_platform.lakehouse.ledgers.records import NO_HASH, LedgerRecord, RecordType
 
 SESSION = date(2024, 3, 1)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.errors import LedgerError
+from quant_platform.lakehouse.ledgers import Ledger, verify_ledgers
 from quant_platform.lakehouse.ledgers.chain import Head, LedgerFolder
-from quant_platform.lakehouse.ledgers.ledger import Ledger, verify_ledgers
 from quant_platform.lakehouse.ledgers.records import (
     LedgerLine,
     LedgerRecord,

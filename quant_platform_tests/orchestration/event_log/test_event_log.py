@@ -155,6 +155,27 @@ def test_a_shard_that_cannot_be_committed_takes_the_index_back(tmp_path: Path) -
     log.dispose()
 
 
+def test_an_interrupt_between_two_commits_takes_the_index_back(tmp_path: Path) -> None:
+    log = BatchedSqliteEventLog(str(tmp_path))
+    log.store_event_batch([materialized(["a"], "2024-01-01"), planned(["a"], "2024-01-01")])
+    before = databases(tmp_path)
+
+    def interrupted(connection: db.engine.Connection) -> None:
+        if str(connection.engine.url).endswith("run.db"):
+            raise KeyboardInterrupt
+
+    db.event.listen(db.engine.Engine, "commit", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            log.store_event_batch(batch())
+    finally:
+        db.event.remove(db.engine.Engine, "commit", interrupted)
+    assert databases(tmp_path) == before
+    log.store_event_batch(batch())
+    assert len(log.get_records_for_run("run").records) == 2 + len(batch())
+    log.dispose()
+
+
 @contextmanager
 def _files_end_at(size: int) -> Iterator[None]:
     """Let no file grow beyond a size, which SQLite sees as a full disk."""

@@ -1,0 +1,56 @@
+"""Columns that every published table has: whose row it is, and since when it was known.
+
+They are functions, not a base schema, because a schema's own columns come after inherited ones and
+the stored order of a table is part of its contract.
+"""
+
+from __future__ import annotations
+
+import dataframely as dy
+
+
+def knowledge_session(*, before_history: bool = False) -> dy.Date:
+    """Partition column of a table from outside.
+
+    Parameters
+    ----------
+    before_history
+        Whether the first partition also takes what was known before history began.
+    """
+    first = "; the first of history holds all that was known before it" if before_history else ""
+    return dy.Date(
+        description=f"Partition: first session whose cutoff is at or after known_at{first}."
+    )
+
+
+def security_id() -> dy.String:
+    """Key of the security that a published row is about."""
+    return dy.String(
+        primary_key=True, min_length=1, description="Stable key of the security for every join."
+    )
+
+
+def known_at(what: str = "version", remark: str = "") -> dy.Datetime:
+    """When a row could be known, part of its key because a later version is another row.
+
+    Parameters
+    ----------
+    what
+        What became known, in the words of the table.
+    remark
+        What else is to be said of it.
+    """
+    return dy.Datetime(
+        primary_key=True,
+        time_zone="UTC",
+        time_unit="us",
+        description=f"When this {what} became publicly available, UTC{remark}.",
+    )
+
+
+def known_at_basis() -> dy.Enum:
+    """Whether ``known_at`` was seen or is assumed."""
+    return dy.Enum(
+        ["observed", "assumed"],
+        description="observed: seen when it was published; assumed: session close plus a lag.",
+    )
