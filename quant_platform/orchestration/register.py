@@ -15,6 +15,7 @@ from pathlib import Path
 
 from quant_platform.lakehouse.contracts import CONTRACTS, Contract
 from quant_platform.lakehouse.windows import ALL_HISTORY, Window
+from quant_platform.orchestration.assets.reports import GROUP as REPORTS
 from quant_platform.orchestration.graph import Graph, build_graph
 from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import load_settings
@@ -57,7 +58,8 @@ def asset_register(graph: Graph) -> str:
         "",
         *_LEGEND,
     ]
-    reports = [s for s in graph.stages if s.group == "reports" and s.shown is not None]
+    # What else is shown of a table describes it alone.
+    reports = [stage for stage in graph.stages if stage.shown and stage.group == REPORTS]
     for job, stages in graph.jobs.items():
         lines += ["", f"## `{job}`", "", f"Sessions of {stages[0].calendar.code}.", "", *_HEAD]
         for together in calls(stages):

@@ -161,7 +161,12 @@ def test_dagster_makes_what_the_workshop_makes(
     project.fill(SMALL_FIRST, middle)
     project.fill(middle + timedelta(days=1), SMALL_LAST, chunk=1)
     project.fill(BAD_DAY, BAD_DAY, force=True)
-    days = small.days(SMALL_FIRST, SMALL_LAST)
+    # Nobody asks for the empty sessions before the first day of a table.
+    days = {
+        table: sessions
+        for table, sessions in small.days(SMALL_FIRST, SMALL_LAST).items()
+        if table.startswith("quarantine/") or small.stage(table).first_day <= SMALL_FIRST
+    }
     require_same(ranges.DAYS, small.lake, project.lake, days, "by Dagster")
 
 

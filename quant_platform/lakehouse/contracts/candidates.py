@@ -20,21 +20,21 @@ class Candidates(dy.Schema):
     asset_class = dy.Enum(["stock", "etf", "crypto"], description="What kind of thing it is.")
     sector = dy.String(nullable=True, description="Sector of a stock; null where unknown.")
     scanners = dy.List(dy.String(), description="Scanners that found it, by name.")
-    trend_score_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}, signed.")
+    trend_score_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}; ratio, signed.")
     trend_score_pctile = dy.Float32(
-        nullable=True, min_exclusive=0, max=1, description=f"{_AS_IN}, 0..1."
+        nullable=True, min_exclusive=0, max=1, description=f"{_AS_IN}; share, 0..1."
     )
-    dist_pct_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}, signed.")
-    avwap_slope_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}, signed.")
-    atr_pct_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}, signed.")
+    dist_pct_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}; ratio, signed.")
+    avwap_slope_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}; ratio, signed.")
+    atr_pct_zscore = dy.Float32(nullable=True, description=f"{_AS_IN}; ratio, signed.")
     composite_score = dy.Float64(
-        nullable=True, description=f"{_AS_IN}, and where rank_basis is absolute; signed."
+        nullable=True, description=f"{_AS_IN}, and where rank_basis is absolute; ratio, signed."
     )
     composite_rank = dy.Float64(
         nullable=True,
         min_exclusive=0,
         max=1,
-        description=f"{_AS_IN}, and where rank_basis is absolute; the best of n has 1/n.",
+        description=f"{_AS_IN}, and where rank_basis is absolute; share, the best of n has 1/n.",
     )
     rank_basis = dy.Enum(list(BASES), nullable=True, description=f"{_AS_IN}.")
 

@@ -20,8 +20,9 @@ def _value(description: str) -> dy.Float32:
 def _zscore(feature: str, *, told: str = "") -> dy.Float32:
     return dy.Float32(
         nullable=True,
-        description=f"Deviation of {feature} from the mean of those it is held against{told}, in "
-        "standard deviations, signed; 0 where all are alike, null where the feature is.",
+        description=f"Deviation of {feature} from the mean of those it is held against{told}, as a "
+        "ratio to their standard deviation, signed; 0 where all are alike, null where the feature "
+        "is.",
     )
 
 
@@ -47,7 +48,11 @@ class CrossSection(dy.Schema):
     trend_score = _value("trend_score of features_trend, units of the score, signed")
     dist_pct = _value("Distance of the close from its best anchored average, percent, signed")
     avwap_slope = _value("Slope of that average, percent per session over 10 sessions, signed")
-    atr_pct = _value("Average true range over the close, percent")
+    atr_pct = dy.Float32(
+        nullable=True,
+        min=0,
+        description="Average true range over the close, percent; null where the feature is.",
+    )
     trend_score_zscore = _zscore("trend_score")
     dist_pct_zscore = _zscore("dist_pct", told=_AS_SET)
     avwap_slope_zscore = _zscore("avwap_slope")
@@ -58,8 +63,8 @@ class CrossSection(dy.Schema):
     atr_pct_pctile = _pctile("atr_pct")
     composite_score = dy.Float64(
         nullable=True,
-        description="Weighted sum of the z-scores, signed; null where one that counts is, and "
-        "where rank_basis is absolute.",
+        description="Weighted sum of the z-scores, ratio, signed; null where one that counts is, "
+        "and where rank_basis is absolute.",
     )
     composite_rank = dy.Float64(
         nullable=True,
@@ -112,17 +117,19 @@ class CrossSectionMoments(dy.Schema):
     feature = dy.Enum(list(RANKED), primary_key=True, description="Feature that is ranked.")
     securities = dy.UInt32(min=1, description="Securities that have it.")
     mean = dy.Float64(
-        description="Mean of the winsorised values, unit of the feature, signed; of dist_pct "
+        description="Mean of the winsorised values, units of the feature, signed; of dist_pct "
         "without its sign unless signed_distance, here and below."
     )
     deviation = dy.Float64(
-        nullable=True, min=0, description="Sample standard deviation of them; null of one."
+        nullable=True,
+        min=0,
+        description="Sample standard deviation of them, units of the feature; null of one.",
     )
-    p05 = dy.Float64(description="Percentile 5 of the values, signed.")
-    p25 = dy.Float64(description="Percentile 25, signed.")
-    p50 = dy.Float64(description="Median, signed.")
-    p75 = dy.Float64(description="Percentile 75, signed.")
-    p95 = dy.Float64(description="Percentile 95, signed.")
+    p05 = dy.Float64(description="Percentile 5 of the values, units of the feature, signed.")
+    p25 = dy.Float64(description="Percentile 25, units of the feature, signed.")
+    p50 = dy.Float64(description="Median, units of the feature, signed.")
+    p75 = dy.Float64(description="Percentile 75, units of the feature, signed.")
+    p95 = dy.Float64(description="Percentile 95, units of the feature, signed.")
 
 
 CROSS_SECTION_MOMENTS = Contract(

@@ -23,6 +23,7 @@ from quant_platform.reports.markdown import daily_markdown
 from quant_platform.reports.page import daily_page, return_charts
 from quant_platform.reports.scope import DailyScope, daily_windows
 
+GROUP = "reports"
 DAILY = "reports/daily"
 GATES = "reports/gates"
 
@@ -44,7 +45,7 @@ def report_stages(portfolio: PortfolioContext) -> list[Stage]:
             modules=(gate_counts.__module__,),
             description="How often each veto, filter, cap and gate was asked on a session, and how "
             "often it fired.",
-            group="reports",
+            group=GROUP,
             windows=gates_windows(counted),
         ),
         portfolio.stage(
@@ -55,7 +56,7 @@ def report_stages(portfolio: PortfolioContext) -> list[Stage]:
             description="Figures of the evening: the account, each profile, meta weights, targets "
             "of tonight, orders, fills, slippage, gates and how often they fire, regime. Its page "
             "is one HTML file for the last session of each run.",
-            group="reports",
+            group=GROUP,
             windows=daily_windows(scope),
             shown=partial(_page, scope=scope, calendars=portfolio.calendars),
         ),
