@@ -158,8 +158,8 @@ def _forecast(
     there = ~np.isnan(returns)
     lengths = there.sum(axis=0)
     enough = lengths >= settings.least_returns
-    highest = np.where(there, returns, -np.inf).max(axis=0)
-    moved = highest > np.where(there, returns, np.inf).min(axis=0)
+    highest = np.where(there, returns, -np.inf).max(axis=0, initial=-np.inf)
+    moved = highest > np.where(there, returns, np.inf).min(axis=0, initial=np.inf)
     tried = np.flatnonzero(enough & moved)
     reason = np.where(enough, np.where(moved, "", REASONS[1]), REASONS[0]).astype(object)
     ewma = rows["ewma_volatility"].cast(pl.Float64).fill_null(np.nan).to_numpy()

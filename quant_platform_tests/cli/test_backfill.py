@@ -153,8 +153,8 @@ def test_days_that_are_no_sessions_may_bound_a_range(folder: Path) -> None:
 def test_a_changed_setting_makes_its_family_and_who_reads_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trend and anchored averages read the state."""
-    partitions = 3 * (10 + 12)
+    """Trend, anchored averages and volatility read the state."""
+    partitions = 4 * (10 + 12)
     monkeypatch.setenv("QUANT_PLATFORM__FEATURES__STATE__REPLAY_SESSIONS", "3")
     answer = quant(folder, "backfill", *RANGE)
     assert answer.json()["partitions"] == partitions

@@ -277,7 +277,10 @@ def test_a_scanner_is_a_file_and_a_name(tmp_path: Path) -> None:
     assert [thresholds[rule] for rule in numbers] == [50, 0.08, 20]
     assert reader.touched(before) <= {
         f"instruments/{kind}"
-        for kind in ("candidates", "selection", "weights", "holdings", "profile_returns")
+        for kind in (
+            *("candidates", "features_garch", "selection"),
+            *("weights", "holdings", "profile_returns"),
+        )
     }
     assert "instruments/candidates" in reader.touched(before)
 

@@ -101,7 +101,7 @@ def test_a_changed_import_changes_the_versions_above_it(
     before = {name: code_version(modules) for name, modules in stages.items()}
 
     def edited(name: str) -> bytes:
-        extra = b"\n# edited" if name == "quant_platform.features.panel" else b""
+        extra = b"\n# edited" if name == "quant_platform.features.ratings" else b""
         return _SOURCE(name) + extra
 
     _forget()

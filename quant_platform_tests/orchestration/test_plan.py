@@ -286,18 +286,18 @@ def test_chunks_come_job_by_job_and_in_order_of_time(lake: Lake) -> None:
         ({}, set()),
         (
             {"platform__features__state__replay_sessions": 9},
-            {"features_state", "features_trend", "features_avwap"},
+            {"features_state", "features_trend", "features_avwap", "features_volatility"},
         ),
         (
             {"platform__features__trend__block_sessions": 21},
-            {"features_trend", "features_avwap", "features_liquidity"},
+            {"features_trend", "features_avwap", "features_liquidity", "features_volatility"},
         ),
         (
             {"platform__embedded_market__seed": 8},
             {
                 *("securities", "bars", "actions", "returns", "quality", "universe"),
                 *("universe_counts", "features_state", "features_trend", "features_avwap"),
-                "features_liquidity",
+                *("features_liquidity", "features_volatility"),
             },
         ),
         ({"platform__backfill_chunk": 20}, set()),

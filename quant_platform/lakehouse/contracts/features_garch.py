@@ -56,22 +56,24 @@ class FeaturesGarch(dy.Schema):
         nullable=True, description="Mean log return, fraction, signed; null unless actual is garch."
     )
     omega = dy.Float64(
-        nullable=True, min=0, description="Constant of the variance; null unless actual is garch."
+        nullable=True,
+        min=0,
+        description="Constant of the variance, squared fraction; null unless actual is garch.",
     )
     alpha = dy.Float64(
         nullable=True,
         min=0,
         max=1,
-        description="Weight of the last squared residual; null unless actual is garch.",
+        description="Share of the last squared residual; null unless actual is garch.",
     )
     beta = dy.Float64(
         nullable=True,
         min=0,
         max=1,
-        description="Weight of the last variance; null unless actual is garch.",
+        description="Share of the last variance; null unless actual is garch.",
     )
     log_likelihood = dy.Float64(
-        nullable=True, description="At the estimates, signed; null unless actual is garch."
+        nullable=True, description="At the estimates, points, signed; null unless actual is garch."
     )
     iterations = dy.UInt32(
         nullable=True, description="Steps that the fit took; null where none was tried."
