@@ -324,7 +324,13 @@ class BatchedSqliteEventLog(stock.SqliteEventLogStorage):
         """Hold a file's one write lock; what is not committed by the end is rolled back."""
         with self._engine(shard) as engine, engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
+            try:
+                yield connection
+            finally:
+                # SQLAlchemy believes a commit done that an interrupt came in the midst of.
+                file: Any = connection.connection.driver_connection
+                if file.in_transaction:
+                    file.rollback()
 
     @contextmanager
     def _engine(self, shard: str) -> Iterator[Engine]:
