@@ -62,6 +62,46 @@ def of_rescaled(rescaled: pl.DataFrame) -> Iterator[Finding]:
         )
 
 
+def of_withdrawn(withdrawn: pl.DataFrame) -> Iterator[Finding]:
+    """Tell of actions that were told and that the files do not tell any more.
+
+    Parameters
+    ----------
+    withdrawn
+        ``security_id``, ``session``, ``kind`` and ``covered``.
+    """
+    left = withdrawn.filter(pl.col("kind").is_in(["delisting", "merger"]))
+    if left.height:
+        security, session, *_ = left.row(0)
+        yield Finding(
+            "refused",
+            "securities that were told gone and are there again",
+            left.height,
+            f"{security} left on {session}, and its holders were paid: say in listings that it "
+            "left then, and in a second row that it was listed again with its first bar after that",
+        )
+    others = withdrawn.filter(pl.col("kind").is_in(["delisting", "merger"]).not_())
+    weights: tuple[tuple[bool, Weight, str], ...] = (
+        (
+            True,
+            "refused",
+            "tell it on in actions, with value 0 where nothing was paid and 1 where nothing was "
+            "divided, so that it is taken back",
+        ),
+        (False, "warning", "it stays told, because the files tell nothing as old or as new"),
+    )
+    for covered, weight, consequence in weights:
+        gone = others.filter(pl.col("covered") == covered)
+        if gone.height:
+            security, session, kind, _ = gone.row(0)
+            yield Finding(
+                weight,
+                "actions that were told and are not in the files any more",
+                gone.height,
+                f"such as {security} {kind} of {session}: {consequence}",
+            )
+
+
 def of_adjusted(delivered: pl.DataFrame) -> Iterator[Finding]:
     """Tell what a total-return close can not tell.
 

@@ -27,7 +27,13 @@ from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.market.doubts import doubts_of_actions, doubts_of_bars
 from quant_platform.market.hygiene import Ingested, ingest
-from quant_platform.market.import_findings import Finding, Weight, of_adjusted, of_rescaled
+from quant_platform.market.import_findings import (
+    Finding,
+    Weight,
+    of_adjusted,
+    of_rescaled,
+    of_withdrawn,
+)
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.files import Manifest, Prepared
 from quant_platform.sources.files.convert import with_security
@@ -96,6 +102,7 @@ def report_of(
     delivered = bars_looked_at.collect()
     findings: list[Finding] = list(_shrunk(prepared.manifest, before))
     findings += of_rescaled(prepared.rescaled)
+    findings += of_withdrawn(prepared.withdrawn)
     if delivered.height:
         bars = with_security(delivered, prepared.reference.who.ids)
         sorted_out = ingest(bars, BARS, calendar, doubt=doubts_of_bars(bars.head(0), calendar))

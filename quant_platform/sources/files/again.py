@@ -41,6 +41,17 @@ KEYS: dict[str, tuple[str, ...]] = {
 RESCALED = pl.Schema({"symbol": pl.String(), "factor": pl.Float64(), "sessions": pl.UInt32()})
 """Symbols whose told history the files have in other units."""
 
+WITHDRAWN = pl.Schema(
+    {
+        "security_id": pl.String(),
+        "session": pl.Date(),
+        "kind": pl.String(),
+        "covered": pl.Boolean(),
+    }
+)
+"""Actions that were told and that the files do not tell any more."""
+
+_DIVIDING = ("split", "stock_dividend")
 _KNOWN = ("known_at", "known_at_basis")
 _FEWEST_RESCALED = 5
 _RESCALED_SHARE = 0.9
@@ -161,6 +172,61 @@ class Again:
             )
             .select(pl.col(name).cast(dtype) for name, dtype in RESCALED.items())
             .sort("symbol")
+        )
+
+    def withdrawn(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+        """Find actions that were told and that the files do not tell any more.
+
+        Who left by a delisting has left, though the files date it otherwise or call it a merger
+        now; a rename is a matter of ids.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns of `WITHDRAWN`; ``covered`` says whether the files tell actions of before and
+            after it, so that it was not just too old for them.
+        """
+        key = KEYS["actions"]
+        ends = pl.col("kind").cast(pl.String).is_in(["delisting", "merger"])
+        left = delivered.filter(ends)
+        renamed = pl.col("kind").cast(pl.String) == "rename"
+        gone = told.filter(self.past, ~renamed).join(delivered, on=key, how="anti")
+        gone = pl.concat(
+            [gone.filter(~ends), gone.filter(ends).join(left, on="security_id", how="anti")]
+        )
+        first, last = delivered["session"].min(), delivered["session"].max()
+        covered = ends | pl.col("session").is_between(pl.lit(first), pl.lit(last))
+        # What was told to pay nothing, or to divide nothing, may go.
+        neutral = pl.when(pl.col("kind").cast(pl.String).is_in(_DIVIDING)).then(1.0).otherwise(0.0)
+        return (
+            gone.sort("known_at")
+            .unique(key, keep="last")
+            .filter(ends | (pl.col("value") != neutral))
+            .with_columns(covered=covered.fill_null(value=False))
+            .select(pl.col(name).cast(dtype) for name, dtype in WITHDRAWN.items())
+            .sort(key)
+        )
+
+    def ended(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+        """End stays that were told and that the files do not tell any more.
+
+        The last day is that of the last session taken in: so long it was told. An index of which
+        the files tell nothing stays as it was told.
+        """
+        key = KEYS["membership"]
+        newest = pl.col("known_at") == pl.col("known_at").max().over(key)
+        day = pl.lit(self.told_until.date())
+        return (
+            told.filter(self.past)
+            .filter(newest)
+            .filter(pl.col("valid_to").is_null())
+            .join(delivered, on="index", how="semi")
+            .join(delivered, on=key, how="anti")
+            .with_columns(
+                valid_to=pl.max_horizontal("valid_from", day),
+                known_at=pl.lit(self.now).cast(told.schema["known_at"]),
+                known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
+            )
         )
 
     def _news(

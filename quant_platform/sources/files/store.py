@@ -24,7 +24,7 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.lakehouse.files import file_errors, write_atomic
-from quant_platform.sources.files.again import BAR_KEY, KEYS, RESCALED, Again
+from quant_platform.sources.files.again import BAR_KEY, KEYS, RESCALED, WITHDRAWN, Again
 from quant_platform.sources.files.convert import (
     SCHEMAS,
     FolderReader,
@@ -91,6 +91,8 @@ class Prepared:
         before, or nothing is new.
     rescaled
         ``symbol``, ``factor``, ``sessions``: whose told history the files have in other units now.
+    withdrawn
+        Actions that were told and that the files do not tell any more.
     """
 
     manifest: Manifest
@@ -99,6 +101,7 @@ class Prepared:
     new_rows: int
     new_from: date | None = None
     rescaled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RESCALED))
+    withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHDRAWN))
 
 
 @dataclass(frozen=True)
@@ -243,9 +246,13 @@ class ImportStore:
         )
         bars = self.bars(manifest)
         reference = reference_of(reader, bars, spans_of(bars))
-        reference = replace(reference, kinds=self._told_kinds(again, reference))
+        kinds, withdrawn = self._superseding(again, reference)
         new_from = min(begins, default=None) if same else None
-        return Prepared(manifest, reference, bars, new, new_from, pl.concat(rescaled))
+        return Prepared(
+            *(manifest, replace(reference, kinds=kinds), bars, new, new_from),
+            rescaled=pl.concat(rescaled),
+            withdrawn=withdrawn,
+        )
 
     def _told_by(
         self,
@@ -263,17 +270,24 @@ class ImportStore:
         found = self._segments(others).filter(again.past, pl.col("symbol").is_in(symbols))
         return found.join(lacking.lazy(), on=BAR_KEY, how="semi").collect()
 
-    def _told_kinds(self, again: Again | None, reference: Reference) -> dict[str, pl.DataFrame]:
-        """Everything but the bars: what was told, and what is news beside it."""
-        kinds = {}
-        for kind, rows in reference.kinds.items():
-            told = pl.DataFrame(schema=SCHEMAS[kind])
-            if again is not None:
-                told = pl.read_parquet(self.root / f"{kind}.parquet")
-            delivered = settled(rows, told) if kind == "actions" else rows
-            superseding = again.superseding(told, delivered, KEYS[kind]) if again else delivered
-            kinds[kind] = superseding
-        return kinds
+    def _superseding(
+        self, again: Again | None, reference: Reference
+    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+        """Everything but the bars to answer from, and the actions that are told no more."""
+        kinds = dict(reference.kinds)
+        actions = kinds["actions"]
+        if again is None:
+            kinds["actions"] = actions.drop("noise")
+            return kinds, pl.DataFrame(schema=WITHDRAWN)
+        told = {kind: pl.read_parquet(self.root / f"{kind}.parquet") for kind in kinds}
+        kinds["actions"] = settled(actions, told["actions"])
+        withdrawn = again.withdrawn(told["actions"], kinds["actions"])
+        ended = again.ended(told["membership"], kinds["membership"])
+        kinds = {
+            kind: again.superseding(told[kind], rows, KEYS[kind]) for kind, rows in kinds.items()
+        }
+        kinds["membership"] = pl.concat([kinds["membership"], ended])
+        return kinds, withdrawn
 
     def commit(self, prepared: Prepared) -> None:
         """Make what was prepared the import that the source answers from."""
