@@ -214,6 +214,7 @@ class ImportStore:
             if again is not None:
                 old = self._segments(kept).collect()
                 delivered = pl.concat(parts, how="diagonal")
+                _same_symbols(name, old, delivered)
                 others = [entry for file in told if file != name for entry in told[file]]
                 elsewhere = self._told_by(others, old, delivered, again)
                 rescaled.append(
@@ -310,6 +311,16 @@ class ImportStore:
         aside = path.with_name(f"{path.name}.writing")
         rows.write_parquet(aside, row_group_size=_ROW_GROUP, compression="lz4", statistics=True)
         aside.replace(path)
+
+
+def _same_symbols(name: str, old: pl.DataFrame, delivered: pl.DataFrame) -> None:
+    """Refuse a file that tells of others only: the same bars would be told under two names."""
+    if old.height and delivered.height and not delivered["symbol"].is_in(old["symbol"]).any():
+        raise SourceError(
+            f"{name} tells of {delivered['symbol'][0]} and of nothing that it told before",
+            expected=f"bars of {old['symbol'][0]}, as when it was imported",
+            mend="restore the symbols of the mapping file, or give other securities another file",
+        )
 
 
 def spans_of_time(

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quant_platform.errors import SourceError
 from quant_platform_tests.sources.files.deliveries import Deliveries
 from quant_platform_tests.sources.files.folders import DAYS, prices
 
@@ -169,6 +170,15 @@ def test_another_mapping_does_not_rewrite_what_was_told(tmp_path: Path, line: st
     assert own.known("securities", TOLD).equals(securities)
     after = newest(own.known("bars", DAYS[34]), "symbol", "session")
     assert after.filter(symbol="US:S03", session=DAYS[28])["volume"].to_list() == [5.0]
+
+
+def test_a_mapping_that_renames_everything_is_refused(tmp_path: Path) -> None:
+    """The same bars would be those of two securities."""
+    mapping = "bars:\n  - files: bars/*.csv\n"
+    own = told(tmp_path, prices(), mapping)
+    own.mapping = f"symbols: {{exchange: XX}}\n{mapping}"
+    with pytest.raises(SourceError, match=r"XX:S00 and of nothing that it told"):
+        own.deliver({"bars/a.csv": until(prices(), 31)})
 
 
 def test_a_told_action_is_corrected_where_others_are_implied(tmp_path: Path) -> None:
