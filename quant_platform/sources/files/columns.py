@@ -86,7 +86,9 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
         return series * rule.scale if rule.scale != 1 else series
     if dtype == DAY and rule.open_ended:
         series = series.set(series == series.max(), None)
-    return _next_sessions(series, calendar) if rule.next_session else series
+    if rule.next_session:
+        return _shifted(series, calendar, 1)
+    return _shifted(series, calendar, -1) if rule.previous_session else series
 
 
 def _typed(
@@ -98,7 +100,9 @@ def _typed(
     if series.dtype == pl.String and dtype in (NUMBER, DAY):
         series = series.str.strip_chars()
         series = series.set(series == "", None)
-    if dtype == DAY and series.dtype == pl.String:
+    if dtype == DAY and isinstance(series.dtype, pl.Datetime):
+        cast = series.dt.date()
+    elif dtype == DAY and series.dtype == pl.String:
         cast = series.str.to_date(rule.format or "%Y-%m-%d", strict=False)
     elif dtype == DAY and series.dtype.is_integer():
         cast = series.cast(pl.String).str.to_date(rule.format or "%Y%m%d", strict=False)
@@ -116,8 +120,13 @@ def _typed(
     return cast
 
 
-def _next_sessions(days: pl.Series, calendar: SessionCalendar) -> pl.Series:
-    """First session after each day."""
+def _shifted(days: pl.Series, calendar: SessionCalendar, step: int) -> pl.Series:
+    """Session next after or before each day; where the calendar has none, the day beside it."""
     sessions = calendar.frame()["session"]
-    after = sessions.search_sorted(days.fill_null(sessions[0]), side="right")
-    return sessions.gather(after).set(days.is_null(), None)
+    if step > 0:
+        places = sessions.search_sorted(days.fill_null(sessions[0]), side="right").cast(pl.Int64)
+    else:
+        places = sessions.search_sorted(days.fill_null(sessions[0]), side="left").cast(pl.Int64) - 1
+    inside = places.is_between(0, len(sessions) - 1)
+    found = sessions.gather(places.clip(0, len(sessions) - 1))
+    return found.zip_with(inside, days.dt.offset_by(f"{step}d")).set(days.is_null(), None)

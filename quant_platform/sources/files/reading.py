@@ -272,9 +272,9 @@ def _known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     if column is None and rule.published is None:
         column = next((n for n in ("known_at", "first_asof") if n in table.columns), None)
     later = timedelta(days=rule.days_later)
+    assumed = assumed_instants(days, calendar, lag) + later
     if column is not None:
         known = _instants(table[known_column(column, table, name)], name, column)
-        assumed = assumed_instants(days, calendar, lag)
         basis = known.is_null()
         known = pl.select(pl.coalesce(known + later, assumed)).to_series()
     elif rule.published is not None:
@@ -283,7 +283,7 @@ def _known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
         known = known.new_from_index(0, len(days))
         basis = pl.Series([False]).new_from_index(0, len(days))
     else:
-        known = assumed_instants(days, calendar, lag)
+        known = assumed
         basis = pl.Series([True]).new_from_index(0, len(days))
     words = pl.select(
         pl.when(basis)
