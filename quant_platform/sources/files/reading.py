@@ -69,7 +69,7 @@ SHAPES: dict[Kind, Shape] = {
             **dict.fromkeys(
                 (
                     *("security_id", "name", "exchange", "asset_class", "sector", "category"),
-                    *("underlying", "country", "name_before"),
+                    *("underlying", "country", "name_at_end"),
                 ),
                 TEXT,
             ),
