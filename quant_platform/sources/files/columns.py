@@ -12,6 +12,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
+from quant_platform.sources.files.layouts import FIRST_YEAR
 from quant_platform.sources.files.mapping import ColumnRule, Reading
 
 TEXT, DAY, NUMBER = pl.String(), pl.Date(), pl.Float64()
@@ -40,12 +41,15 @@ class Told:
         How it is to be read.
     calendar
         Calendar of the sessions.
+    numbers
+        Number of each row in the file, from 1 on.
     """
 
     name: str
     rows: pl.DataFrame
     reading: Reading
     calendar: SessionCalendar
+    numbers: pl.Series
 
 
 def known_column(column: str, table: pl.DataFrame, name: str) -> str:
@@ -79,7 +83,7 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
             series = pl.select(pl.coalesce(translated, words)).to_series()
         else:
             series = translated.fill_null(rule.otherwise)
-    series = _typed(series, dtype, rule, own, name)
+    series = _typed(series, dtype, rule, own, told)
     if dtype == NUMBER:
         if rule.inverse:
             series = 1 / series
@@ -92,7 +96,7 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
 
 
 def _typed(
-    series: pl.Series, dtype: pl.DataType, rule: ColumnRule, own: str, name: str
+    series: pl.Series, dtype: pl.DataType, rule: ColumnRule, own: str, told: Told
 ) -> pl.Series:
     """Turn a column into its type; a text that can not be is named with its row."""
     if series.dtype == dtype:
@@ -108,11 +112,13 @@ def _typed(
         cast = series.cast(pl.String).str.to_date(rule.format or "%Y%m%d", strict=False)
     else:
         cast = series.cast(dtype, strict=False)
+    if dtype == DAY:
+        cast = cast.set(cast.dt.year() < FIRST_YEAR, None)
     wrong = (cast.is_null() & series.is_not_null()).arg_true()
     if len(wrong):
         kind = "date" if dtype == DAY else "number" if dtype == NUMBER else "text"
         raise SourceError(
-            f"{name} says {series[wrong[0]]!r} for {own} in row {wrong[0] + 1}"
+            f"{told.name} says {series[wrong[0]]!r} for {own} in row {told.numbers[wrong[0]]}"
             + (f" and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""),
             expected=f"a {kind}",
             mend="correct the file, or say in the mapping file how it is written",

@@ -21,6 +21,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
+from quant_platform.settings.base import near_names
 from quant_platform.sources.files.columns import (
     DAY,
     NUMBER,
@@ -29,11 +30,13 @@ from quant_platform.sources.files.columns import (
     known_column,
     own_column,
 )
-from quant_platform.sources.files.layouts import LAYOUTS
+from quant_platform.sources.files.layouts import FIRST_YEAR, LAYOUTS
 from quant_platform.sources.files.mapping import Kind, Mapping, Reading
 from quant_platform.sources.protocol import KNOWN_AT_BASIS
 
 INSTANT = pl.Datetime("us", "UTC")
+_ROW = "\0row"
+"""Column of the number of a row in its file; no file has one of that name."""
 
 
 @dataclass(frozen=True)
@@ -165,21 +168,18 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     """
     mapping, calendar = conventions.mapping, conventions.calendar
     name = path.relative_to(conventions.folder).as_posix()
+    shape = SHAPES[kind]
+    _own_names(kind, reading)
     table = LAYOUTS[reading.layout](path, name, reading.separator)
+    table = table.with_row_index(_ROW, offset=1)
     for column, wanted in reading.where.items():
         table = table.filter(
             pl.col(known_column(column, table, name)).cast(pl.String).is_in(wanted)
         )
-    shape = SHAPES[kind]
     if reading.wide:
-        for column in reading.wide:
-            known_column(column, table, name)
-        table = table.unpivot(
-            on=list(reading.wide),
-            index=[column for column in table.columns if column not in reading.wide],
-            variable_name="series",
-        ).with_columns(pl.col("series").replace_strict(reading.wide))
-    told = Told(name, table, reading, calendar)
+        table = _unpivoted(table, reading, name)
+    told = Told(name, table.drop(_ROW), reading, calendar, table[_ROW])
+    table = told.rows
     columns = {}
     for own, dtype in (*shape.required.items(), *shape.optional.items()):
         series = own_column(own, dtype, told)
@@ -208,6 +208,40 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     if reading.since is not None:
         rows = rows.filter(pl.col(shape.dated) >= reading.since)
     return Read(name, rows)
+
+
+def _own_names(kind: Kind, reading: Reading) -> None:
+    """Refuse a mapping that names a column of ours that there is not."""
+    shape = SHAPES[kind]
+    ours = [*shape.required, *shape.optional]
+    for own in reading.columns:
+        if own in ours:
+            continue
+        near = near_names(own, ours)
+        raise SourceError(
+            f"the mapping file names a column {own!r} for {kind}, which there is not",
+            expected=" or ".join(near) if near else ", ".join(ours),
+            mend="say known_at beside columns, not among them"
+            if own == "known_at"
+            else "correct the mapping file: the first name is ours, the second one theirs",
+        )
+
+
+def _unpivoted(table: pl.DataFrame, reading: Reading, name: str) -> pl.DataFrame:
+    """Put the columns of series below each other."""
+    for column in reading.wide:
+        known_column(column, table, name)
+    rest = [column for column in table.columns if column not in reading.wide]
+    made = [column for column in ("series", "value") if column in rest]
+    if made:
+        raise SourceError(
+            f"{name} has a column {made[0]!r} beside those that wide names",
+            expected="none of that name: wide makes the columns series and value",
+            mend="name the column in wide, or rename it in the file",
+        )
+    return table.unpivot(on=list(reading.wide), index=rest, variable_name="series").with_columns(
+        pl.col("series").replace_strict(reading.wide)
+    )
 
 
 def _named_after_a_day(path: Path) -> bool:
@@ -274,7 +308,7 @@ def _known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     later = timedelta(days=rule.days_later)
     assumed = assumed_instants(days, calendar, lag) + later
     if column is not None:
-        known = _instants(table[known_column(column, table, name)], name, column)
+        known = _instants(table[known_column(column, table, name)], told, column)
         basis = known.is_null()
         known = pl.select(pl.coalesce(known + later, assumed)).to_series()
     elif rule.published is not None:
@@ -297,31 +331,36 @@ def _end_of(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time.min)
 
 
-def _instants(series: pl.Series, name: str, column: str) -> pl.Series:
+def _ends(days: pl.Series) -> pl.Series:
+    """Instant at which each day is over."""
+    return (days.cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
+
+
+def _instants(series: pl.Series, told: Told, column: str) -> pl.Series:
     """Instants of a column of dates, instants or texts."""
     if series.dtype == pl.String:
         days = series.str.to_date("%Y-%m-%d", strict=False)
-        if (days.is_null() & series.is_not_null()).any():
-            texts = series.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-            bad = (texts.is_null() & series.is_not_null()).arg_true()
-            if len(bad):
-                raise SourceError(
-                    f"{name} says {series[bad[0]]!r} for {column} in row {bad[0] + 1}",
-                    expected="a date or an instant such as 2024-05-03T21:00:00Z",
-                    mend="correct the file",
-                )
-            return texts
-        series = days
+        texts = series.set(days.is_not_null(), None).str.to_datetime(
+            time_unit="us", time_zone="UTC", strict=False
+        )
+        early = (days.dt.year() < FIRST_YEAR).fill_null(value=False)
+        bad = ((days.is_null() & texts.is_null() | early) & series.is_not_null()).arg_true()
+        if len(bad):
+            raise SourceError(
+                f"{told.name} says {series[bad[0]]!r} for {column} in row {told.numbers[bad[0]]}",
+                expected="a date or an instant such as 2024-05-03T21:00:00Z, all written alike",
+                mend="correct the file",
+            )
+        return pl.select(pl.coalesce(_ends(days), texts)).to_series()
     if series.dtype == pl.Date:
-        midnight = series.cast(pl.Datetime("us")) + timedelta(days=1)
-        return midnight.dt.replace_time_zone("UTC")
+        return _ends(series)
     if isinstance(series.dtype, pl.Datetime):
         series = series.cast(pl.Datetime("us", series.dtype.time_zone))
         if series.dtype == pl.Datetime("us"):
             return series.dt.replace_time_zone("UTC")
         return series.dt.convert_time_zone("UTC")
     raise SourceError(
-        f"{name} has {series.dtype} in {column}",
+        f"{told.name} has {series.dtype} in {column}",
         expected="a date or an instant",
         mend="name the column of the publication in known_at of the mapping file",
     )
