@@ -18,7 +18,7 @@ is null so that the row says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -107,7 +107,9 @@ def identities(
     departures = _departures(listed, edges, told, mapping.departures)
     leaving = _leaving(versions, departures, mapping, calendar, lag)
     securities = _descriptions(versions, leaving)
-    actions = pl.concat([_exits(leaving, departures, told), _renames(versions, links)])
+    actions = pl.concat(
+        [_exits(leaving, departures, _ends_told(told, listed)), _renames(versions, links)]
+    )
     return Identities(_ids(listed, links, calendar), securities, actions, departures, named_again)
 
 
@@ -233,7 +235,10 @@ def _departures(
     listed: pl.DataFrame, edges: pl.DataFrame, told: pl.DataFrame, rule: DepartureRule
 ) -> pl.DataFrame:
     """Say of each listing that ended what became of it."""
-    merged = told.filter(pl.col("kind") == "merger").select("symbol", merger=pl.lit(True)).unique()
+    ended = _ends_told(told, listed)
+    merged = (
+        ended.filter(pl.col("kind") == "merger").select("listing", merger=pl.lit(True)).unique()
+    )
     pinned = _pinned(edges) if rule.pinned_is_merger else edges.head(0).select("symbol")
     successors = listed.sort("listing").with_columns(
         successor=pl.col("symbol").shift(-1).over("security_id", order_by="listed_on"),
@@ -241,7 +246,7 @@ def _departures(
     )
     return (
         successors.filter(pl.col("delisted_on").is_not_null())
-        .join(merged, on="symbol", how="left")
+        .join(merged, on="listing", how="left")
         .join(pinned.with_columns(pinned=pl.lit(True)), on="symbol", how="left")
         .select(
             "listing",
@@ -260,6 +265,34 @@ def _departures(
             .otherwise(pl.lit("delisted")),
         )
         .sort("delisted_on", "symbol")
+    )
+
+
+def _ends_told(told: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Find the listing of each delisting and merger of the files: the owner of its symbol then."""
+    owners = listed.select(
+        "symbol",
+        "listing",
+        day=pl.when(pl.col("listed_on") == pl.col("listed_on").min().over("symbol"))
+        .then(pl.lit(date.min))
+        .otherwise("listed_on"),
+    ).sort("day")
+    return (
+        told.filter(pl.col("kind").is_in(["delisting", "merger"]))
+        .sort("session")
+        # Who is listed on the very day of an end is the next owner.
+        .join_asof(
+            owners,
+            left_on="session",
+            right_on="day",
+            by="symbol",
+            strategy="backward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
+        .filter(pl.col("listing").is_not_null())
+        .select("listing", "kind")
+        .unique()
     )
 
 
@@ -320,9 +353,8 @@ def _descriptions(versions: pl.DataFrame, leaving: pl.DataFrame) -> pl.DataFrame
     ).unique(["security_id", "known_at"], keep="last", maintain_order=True)
 
 
-def _exits(leaving: pl.DataFrame, departures: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def _exits(leaving: pl.DataFrame, departures: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
     """Actions of departures of which the files tell no terms: the value is null."""
-    ended = told.filter(pl.col("kind").is_in(["delisting", "merger"]))["symbol"]
     kind = pl.when(pl.col("became") == "merged").then(pl.lit("merger"))
     return (
         leaving.join(
@@ -330,7 +362,8 @@ def _exits(leaving: pl.DataFrame, departures: pl.DataFrame, told: pl.DataFrame) 
             on=["listing", "delisted_on"],
             maintain_order="left",
         )
-        .filter(pl.col("symbol").is_in(ended.implode()).not_(), pl.col("became") != "never_traded")
+        .filter(pl.col("became") != "never_traded")
+        .join(ended, on="listing", how="anti", maintain_order="left")
         .unique("listing", keep="first", maintain_order=True)
         .select(
             "security_id",

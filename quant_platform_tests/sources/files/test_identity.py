@@ -139,3 +139,31 @@ def test_the_last_name_is_told_with_the_end(tmp_path: Path) -> None:
     rows = published_securities(source, SLEEVE, span()).rows
     assert rows.filter(pl.col("symbol") == "US:S01")["name"].to_list() == ["First"]
     assert rows.filter(pl.col("symbol") == "US:S02")["name"].to_list() == ["Alcoa", "Arconic"]
+
+
+def test_each_owner_of_a_ticker_has_an_end_of_its_own(tmp_path: Path) -> None:
+    first, second, last = DAYS[10], DAYS[15], DAYS[25]
+    table = prices().filter(
+        (pl.col("symbol") != "S01")
+        | (pl.col("date") < first)
+        | pl.col("date").is_between(second, last, closed="left")
+    )
+    rows = [("S01", DAYS[0], first), ("S01", second, last), ("S02", DAYS[0], None)]
+    names = ["symbol", "listed_on", "delisted_on"]
+    told = {"symbol": "S01", "session": first, "kind": "merger", "value": 12.5}
+    folder = write(
+        tmp_path / "in",
+        {
+            "bars.csv": table,
+            "listings.csv": pl.DataFrame(rows, schema=names, orient="row"),
+            "actions.csv": pl.DataFrame([told]),
+        },
+    )
+    source, report = imported(folder, tmp_path / "lake")
+    ends = source.actions(NYSE, SLEEVE, DAYS).sort("session")
+    assert ends.select("security_id", "session", "kind", "value").rows() == [
+        ("US:S01", first, "merger", 12.5),
+        (f"US:S01@{second}", last, "delisting", None),
+    ]
+    found = {finding.what for finding in report.findings}
+    assert {"departures: merged", "departures: delisted"} <= found
