@@ -37,7 +37,9 @@ def import_command(
     ] = None,
     mapping: Annotated[
         Path | None,
-        typer.Option(help="Mapping file; without one the documented layout is expected."),
+        typer.Option(
+            help="Mapping file; without one the sleeve's own, or else the documented layout."
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only look: report and write nothing.")
@@ -60,6 +62,8 @@ def import_command(
             mend="add one of the two",
         )
     own = sleeve_of(settings, sleeve) if sleeve is not None else None
+    if own is not None:
+        mapping = mapping_of(settings, own, mapping, only_look=check)
     code = own.calendar if own is not None else calendar
     reader = folder_reader(settings, folder.resolve(), mapping, code)
     hygiene = own.hygiene if own is not None else HygieneSettings()
@@ -102,6 +106,30 @@ def sleeve_of(settings: Settings, name: str) -> SleeveSettings:
             mend="add its file to assets_config/sleeves/ first",
         )
     return own
+
+
+def mapping_of(
+    settings: Settings, own: SleeveSettings, mapping: Path | None, *, only_look: bool
+) -> Path | None:
+    """Return the mapping file of an import: that of the sleeve, once its file names one.
+
+    Raises
+    ------
+    ConfigError
+        When another one is asked for: the sleeve would be read by two rules.
+    """
+    if own.files is None:
+        return mapping
+    named = None if own.files.mapping is None else settings.project_root / own.files.mapping
+    if mapping is None or (named is not None and mapping.resolve() == named.resolve()):
+        return named
+    if only_look:
+        return mapping
+    raise ConfigError(
+        f"{mapping} is not the mapping file of sleeve {own.name!r}",
+        expected="the documented layout, as its file names none" if named is None else str(named),
+        mend="leave --mapping out, or name the file in files.mapping of the sleeve",
+    )
 
 
 def again_of(
@@ -172,7 +200,7 @@ def _tell(settings: Settings, sleeve: str, reader: FolderReader, mapping: Path |
         return
     lines = ["sources:", "  bars: files", "files:", f"  folder: {reader.folder}"]
     if mapping is not None:
-        lines.append(f"  mapping: {mapping}")
+        lines.append(f"  mapping: {mapping.resolve()}")
     typer.echo(
         f"To use it, write into assets_config/sleeves/{sleeve}.yaml, in the place of its sources:",
         err=True,

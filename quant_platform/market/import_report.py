@@ -5,7 +5,8 @@ so that the report promises what will be kept. A finding is of one of three weig
 
 - *refused*: nothing of the folder is imported, because taking it would put wrong numbers into every
   table behind it: dates that are shifted by a day, a newest session that is half there, a delivery
-  most of which is impossible, a file that has lost rows since it was imported;
+  most of which is impossible, a file that has lost rows since it was imported, or that has in other
+  units now what the lake has taken in;
 - *warning*: rows that will be in quarantine, sessions that are late or thin;
 - *note*: what is as it should be and worth knowing.
 
@@ -18,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 import polars as pl
 
@@ -27,11 +27,17 @@ from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.market.doubts import doubts_of_actions, doubts_of_bars
 from quant_platform.market.hygiene import Ingested, ingest
+from quant_platform.market.import_findings import (
+    Finding,
+    Weight,
+    of_adjusted,
+    of_rescaled,
+    of_withdrawn,
+)
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.files import Manifest, Prepared
 from quant_platform.sources.files.convert import with_security
 
-Weight = Literal["refused", "warning", "note"]
 _WEIGHTS: tuple[Weight, ...] = ("refused", "warning", "note")
 
 _REJECTED_SHARE = 0.25
@@ -44,28 +50,6 @@ _COMPARED = timedelta(days=45)
 """Days before what is new that are looked at again: more than the trailing sessions."""
 _SATURDAY = 6
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that the report says.
-
-    Parameters
-    ----------
-    weight
-        How much it matters.
-    what
-        What was found, in a few words.
-    count
-        How many rows, sessions or securities.
-    detail
-        Which ones, or what becomes of them.
-    """
-
-    weight: Weight
-    what: str
-    count: int
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -117,6 +101,8 @@ def report_of(
         facts["looked at from"] = str(begin)
     delivered = bars_looked_at.collect()
     findings: list[Finding] = list(_shrunk(prepared.manifest, before))
+    findings += of_rescaled(prepared.rescaled)
+    findings += of_withdrawn(prepared.withdrawn)
     if delivered.height:
         bars = with_security(delivered, prepared.reference.who.ids)
         sorted_out = ingest(bars, BARS, calendar, doubt=doubts_of_bars(bars.head(0), calendar))
@@ -125,6 +111,7 @@ def report_of(
         findings += _of_bars(delivered, sorted_out, calendar)
         findings += _of_actions(actions, sorted_out, calendar, hygiene)
         findings += _of_securities(prepared)
+        findings += of_adjusted(delivered)
     elif not any(rows.height for rows in prepared.reference.kinds.values()):
         findings.append(
             Finding("refused", "no rows", 0, "no file of the folder matches the mapping")

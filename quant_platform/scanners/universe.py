@@ -8,7 +8,7 @@
    - ``index_member``, where an index is named: was it a member on the session, by the stays known
      then? The last version of each stay holds; nothing is read backwards from a later stay.
    - ``stale``: sessions since it last traded or moved, by the bars known then; five are too many.
-   - ``aum``: the last assets told within a year, where there are fund facts.
+   - ``aum``: the last assets told, of a day no older than a year, where there are fund facts.
    - ``mean_volume``: the mean volume over 20 sessions, in units of the session.
 
 A screen without a value fails: a gate without evidence is closed. Sums are taken in calendar order,
@@ -37,7 +37,7 @@ VOLUME_SESSIONS = 20
 FEWEST_BARS = 15
 """Bars among them below which there is no mean."""
 FACTS_SESSIONS = 252
-"""How old the last fact of a fund may be."""
+"""How many sessions may have passed since the day that the last fact of a fund describes."""
 
 SURVIVOR = Gate("survivor", "choice")
 MEMBER = Gate("index_member", "choice")
@@ -266,7 +266,7 @@ def _last_assets(facts: pl.LazyFrame, rows: pl.LazyFrame, wanted: SessionRange) 
         # An old fact that is told late is not news.
         .filter(pl.col("session") >= pl.col("session").cum_max().over("security_id"))
         .unique(["knowledge_session", "security_id"], keep="last", maintain_order=True)
-        .select("security_id", "knowledge_session", "aum")
+        .select("security_id", "knowledge_session", "aum", described="session")
     )
     ordinals = wanted.calendar.frame().lazy()
     return (
@@ -281,8 +281,13 @@ def _last_assets(facts: pl.LazyFrame, rows: pl.LazyFrame, wanted: SessionRange) 
             check_sortedness=False,
         )
         .join(ordinals.select("session", now="ordinal"), on="session")
-        .join(ordinals.select(knowledge_session="session", then="ordinal"), on="knowledge_session")
-        # A range reads further back than its last session does.
+        .sort("described")
+        # The day may be none of the calendar: the session before it counts.
+        .join_asof(
+            ordinals.select(described="session", then="ordinal").sort("described"),
+            on="described",
+            strategy="backward",
+        )
         .filter(pl.col("now") - pl.col("then") <= FACTS_SESSIONS)
         .select(*_KEY, "aum")
     )

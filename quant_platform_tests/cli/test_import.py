@@ -53,6 +53,23 @@ def test_a_folder_is_checked_taken_in_and_made(project: Path) -> None:
     assert bars.height == prices(DAYS[:21]).height - 3
 
 
+def test_the_sleeves_own_mapping_is_used_and_no_other(project: Path) -> None:
+    source, own = str(project.parent / "in"), project / "own.yaml"
+    own.write_text("symbols: {exchange: XX}\nbars:\n  - files: bars/*.csv\n", encoding="utf-8")
+    other = project / "other.yaml"
+    other.write_text("bars:\n  - files: bars/*.csv\n", encoding="utf-8")
+    route(project, "instruments", "folder: ../in", "folder: ../in\n  mapping: own.yaml")
+    answer = quant(project, "import", source, "--sleeve", "instruments", "--mapping", str(other))
+    assert answer.code != 0
+    assert "is not the mapping file of sleeve 'instruments'" in answer.err.replace("\n", " ")
+    assert not (project / "lakehouse" / "_imports").exists()
+    for arguments in ((), ("--mapping", str(own))):
+        answer = quant(project, "import", source, "--sleeve", "instruments", *arguments)
+        assert answer.code == 0, answer.err
+        ids = pl.read_parquet(project / "lakehouse/_imports/instruments/ids.parquet")
+        assert ids["symbol"].str.starts_with("XX:").all()
+
+
 def test_the_shared_series_come_from_the_sleeve_that_names_them(project: Path) -> None:
     route(project, "instruments", "bars: files", "bars: files\n  series: files")
     rows = [("VIX", day, 15.0 + place, "index points") for place, day in enumerate(DAYS[:21])]

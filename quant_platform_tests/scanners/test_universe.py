@@ -11,6 +11,7 @@ import pytest
 
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.scanners.universe import (
+    FACTS_SESSIONS,
     FEWEST_BARS,
     session_universe,
     survivors_of,
@@ -147,6 +148,18 @@ def test_assets_are_those_last_told_and_no_older_than_a_year() -> None:
         .rows()
     )
     assert entry == ("aum", False, 5e6, 1e7)
+
+
+def test_an_old_fact_that_is_told_today_is_old() -> None:
+    nearly = CALENDAR.offset(DAYS[10], -FACTS_SESSIONS)
+    told = [
+        fact("a", DAYS[0], 2e7, session=DAYS[0] - timedelta(days=3650)),
+        fact("b", DAYS[5], 2e7, session=nearly),
+    ]
+    market = Market(daily("a", "b"), securities=LISTED, fund_facts=told)
+    made = market.universe(UniverseSettings(min_aum=1e7))
+    assert included(made, "a") == []
+    assert included(made, "b") == list(DAYS[5:11])
 
 
 def test_where_there_are_no_facts_assets_are_not_asked() -> None:

@@ -1,19 +1,24 @@
 """Importing again: what has been told stays told, and what is new of the past is known now.
 
 The lake has answered for some sessions already, from the import of then. A file that has changed
-since may hold other rows of those sessions. Taking them at their assumed time would rewrite what
-was known; they are *late data* instead:
+since, or is new, may hold other rows of those sessions. Taking them at their assumed time would
+rewrite what was known; they are *late data* instead:
 
 1. Rows of the import before that were known by the last session that the lake has taken in are
    kept, whether the file still has them or not.
-2. Rows of the file that say the same as one of these are that row.
-3. Of the others, those that would have been known by then are known now, as observed; those of
-   later sessions keep their time.
+2. Of each key, the newest version that the file has by now is held against the newest that was
+   told. Where they say the same there is nothing new; a correction that is taken back is one more
+   version, because the newest one told is wrong now.
+3. Where they differ, what the file says is known now, as observed, if it would have been known by
+   then; versions of later sessions keep their time.
+
+What a file of bars has told nothing of may have been told by another one: a row that is moved from
+one file to another is no news.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,7 +26,36 @@ import polars as pl
 
 from quant_platform.sources.protocol import KNOWN_AT_BASIS
 
+BAR_KEY = ("symbol", "session")
+"""What tells one bar from another, in the files."""
+KEYS: dict[str, tuple[str, ...]] = {
+    "securities": ("security_id",),
+    "actions": ("security_id", "session", "kind"),
+    "membership": ("index", "security_id", "valid_from"),
+    "earnings": ("security_id", "period"),
+    "fund_facts": ("security_id", "session"),
+    "series": ("series", "session"),
+}
+"""By kind, what the published versions of one thing have in common."""
+
+RESCALED = pl.Schema({"symbol": pl.String(), "factor": pl.Float64(), "sessions": pl.UInt32()})
+"""Symbols whose told history the files have in other units."""
+
+WITHDRAWN = pl.Schema(
+    {
+        "security_id": pl.String(),
+        "session": pl.Date(),
+        "kind": pl.String(),
+        "covered": pl.Boolean(),
+    }
+)
+"""Actions that were told and that the files do not tell any more."""
+
+_DIVIDING = ("split", "stock_dividend")
 _KNOWN = ("known_at", "known_at_basis")
+_FEWEST_RESCALED = 5
+_RESCALED_SHARE = 0.9
+_UNEVEN = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,8 +76,13 @@ class Again:
     now: datetime
     symbols: Collection[str] | None = None
 
+    @property
+    def past(self) -> pl.Expr:
+        """Whether a row was known, or would have been, by the last session taken in."""
+        return pl.col("known_at") <= self.told_until
+
     def superseding(
-        self, before: pl.DataFrame, delivered: pl.DataFrame, ignored: Collection[str] = ()
+        self, before: pl.DataFrame, delivered: pl.DataFrame, key: Sequence[str]
     ) -> pl.DataFrame:
         """Return the rows to answer from.
 
@@ -53,44 +92,167 @@ class Again:
             Rows of the import before.
         delivered
             Rows of the files now, with the same columns.
-        ignored
-            Columns that may differ although the row says the same.
+        key
+            Columns that the versions of one thing have in common.
         """
-        past = pl.col("known_at") <= self.told_until
-        said = [name for name in delivered.columns if name not in (*_KNOWN, *ignored)]
-        told = before.filter(past)
-        fresh = delivered.join(
-            told, on=said, how="anti", nulls_equal=True, maintain_order="left"
-        ).with_columns(
-            known_at=pl.when(past).then(pl.lit(self.now)).otherwise("known_at"),
-            known_at_basis=pl.when(past)
-            .then(pl.lit("observed", KNOWN_AT_BASIS))
-            .otherwise("known_at_basis"),
-        )
-        return pl.concat([told, fresh.cast({"known_at": told.schema["known_at"]})])
+        told = before.filter(self.past)
+        return pl.concat([told, self._news(told, delivered, key)])
 
-    def bars(self, before: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+    def bars(
+        self, before: pl.DataFrame, elsewhere: pl.DataFrame, delivered: pl.DataFrame
+    ) -> pl.DataFrame:
         """Return the bars of a file to answer from, of the chosen symbols alone.
 
-        A total-return close is restated with each dividend: that is no news of the bar. It is taken
-        as the file has it now, so that its steps are of one piece.
+        A total-return close is restated with each dividend: that is no news of the bar. The one
+        that the file has now stands beside the bar that the file has now, and beside no other
+        version of it, so that its steps are of one piece.
+
+        Parameters
+        ----------
+        before
+            Rows of this file in the import before.
+        elsewhere
+            What other files told of bars of which this one has told nothing.
+        delivered
+            Rows of the file now.
         """
-        if "adjusted" in delivered.columns:
-            restated = delivered.select("symbol", "session", "adjusted").unique(
-                ["symbol", "session"], keep="last"
-            )
-            before = before.drop("adjusted", strict=False).join(
-                restated, on=["symbol", "session"], how="left", maintain_order="left"
-            )
+        others = before.clear()
         if self.symbols is not None:
             chosen = pl.col("symbol").is_in(sorted(self.symbols))
             others = before.filter(~chosen)
-            taken = self.superseding(
-                before.filter(chosen).select(delivered.columns),
-                delivered.filter(chosen),
-                ("adjusted",),
-            )
-            rows = pl.concat([others.select(delivered.columns), taken])
-        else:
-            rows = self.superseding(before.select(delivered.columns), delivered, ("adjusted",))
+            before, delivered = before.filter(chosen), delivered.filter(chosen)
+        told = before.filter(self.past).drop("adjusted", strict=False)
+        heard = pl.concat([told, elsewhere.select(told.columns)])
+        news = self._news(heard, delivered, BAR_KEY, ("adjusted",))
+        if "adjusted" in delivered.columns:
+            said = [name for name in told.columns if name not in _KNOWN]
+            restated = delivered.select(*said, "adjusted").unique(said, keep="last")
+            told = told.join(restated, on=said, how="left", nulls_equal=True, maintain_order="left")
+        rows = pl.concat([others, told, news], how="diagonal")
         return rows.sort("known_at", "session", "symbol", maintain_order=True)
+
+    def rescaled(self, before: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+        """Find symbols whose told history the file has now in other units.
+
+        That is a vendor who restates all closes before a split, or for each dividend: no bar of it
+        was wrong, and as corrections they would move every mark.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``symbol``, ``factor`` and ``sessions``: how many are so many times what was told.
+        """
+        told = before.filter(self.past).sort("known_at").unique(BAR_KEY, keep="last")
+        both = (
+            delivered.filter(self.past)
+            .sort("known_at")
+            .unique(BAR_KEY, keep="last")
+            .select(*BAR_KEY, now="close")
+            .join(told.select(*BAR_KEY, "close"), on=BAR_KEY)
+            .filter(pl.col("close") > 0, pl.col("now") > 0)
+            .with_columns(factor=pl.col("now") / pl.col("close"))
+        )
+        moved = pl.col("now") != pl.col("close")
+        last = pl.col("session").filter(moved).max()
+        factor = pl.col("factor").filter(moved)
+        spread = factor.quantile(0.9) / factor.quantile(0.1) - 1
+        return (
+            both.group_by("symbol")
+            .agg(
+                factor=factor.median(),
+                spread=spread,
+                sessions=moved.sum(),
+                until=(pl.col("session") <= last).sum(),
+            )
+            .filter(
+                pl.col("sessions") >= _FEWEST_RESCALED,
+                pl.col("sessions") >= _RESCALED_SHARE * pl.col("until"),
+                pl.col("spread") < _UNEVEN,
+                (pl.col("factor") - 1).abs() > pl.col("spread"),
+            )
+            .select(pl.col(name).cast(dtype) for name, dtype in RESCALED.items())
+            .sort("symbol")
+        )
+
+    def withdrawn(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+        """Find actions that were told and that the files do not tell any more.
+
+        Who left by a delisting has left, though the files date it otherwise or call it a merger
+        now; a rename is a matter of ids.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns of `WITHDRAWN`; ``covered`` says whether the files tell actions of before and
+            after it, so that it was not just too old for them.
+        """
+        key = KEYS["actions"]
+        ends = pl.col("kind").cast(pl.String).is_in(["delisting", "merger"])
+        left = delivered.filter(ends)
+        renamed = pl.col("kind").cast(pl.String) == "rename"
+        gone = told.filter(self.past, ~renamed).join(delivered, on=key, how="anti")
+        gone = pl.concat(
+            [gone.filter(~ends), gone.filter(ends).join(left, on="security_id", how="anti")]
+        )
+        first, last = delivered["session"].min(), delivered["session"].max()
+        covered = ends | pl.col("session").is_between(pl.lit(first), pl.lit(last))
+        # What was told to pay nothing, or to divide nothing, may go.
+        neutral = pl.when(pl.col("kind").cast(pl.String).is_in(_DIVIDING)).then(1.0).otherwise(0.0)
+        return (
+            gone.sort("known_at")
+            .unique(key, keep="last")
+            .filter(ends | (pl.col("value") != neutral))
+            .with_columns(covered=covered.fill_null(value=False))
+            .select(pl.col(name).cast(dtype) for name, dtype in WITHDRAWN.items())
+            .sort(key)
+        )
+
+    def ended(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
+        """End stays that were told and that the files do not tell any more.
+
+        The last day is that of the last session taken in: so long it was told. An index of which
+        the files tell nothing stays as it was told.
+        """
+        key = KEYS["membership"]
+        newest = pl.col("known_at") == pl.col("known_at").max().over(key)
+        day = pl.lit(self.told_until.date())
+        return (
+            told.filter(self.past)
+            .filter(newest)
+            .filter(pl.col("valid_to").is_null())
+            .join(delivered, on="index", how="semi")
+            .join(delivered, on=key, how="anti")
+            .with_columns(
+                valid_to=pl.max_horizontal("valid_from", day),
+                known_at=pl.lit(self.now).cast(told.schema["known_at"]),
+                known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
+            )
+        )
+
+    def _news(
+        self,
+        heard: pl.DataFrame,
+        delivered: pl.DataFrame,
+        key: Sequence[str],
+        ignored: Collection[str] = (),
+    ) -> pl.DataFrame:
+        """Rows that say something else than what was told, and those of later sessions."""
+        said = [name for name in delivered.columns if name not in (*_KNOWN, *ignored)]
+        newest = pl.col("known_at") == pl.col("known_at").max().over(key)
+        # Who says something of the time since has not been silent on what was before.
+        says = delivered.filter(pl.col("known_at") <= self.now).filter(newest).filter(self.past)
+        latest = heard.filter(newest)
+        # Two rows under one key are neither of them believed: one alone is news then.
+        differing = pl.concat(
+            [
+                says.join(latest, on=said, how="anti", nulls_equal=True).select(key),
+                latest.join(says, on=said, how="anti", nulls_equal=True).select(key),
+            ]
+        )
+        fresh = says.join(
+            differing.unique(), on=list(key), how="semi", nulls_equal=True, maintain_order="left"
+        ).with_columns(
+            known_at=pl.lit(self.now).cast(delivered.schema["known_at"]),
+            known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
+        )
+        return pl.concat([fresh, delivered.filter(~self.past)])

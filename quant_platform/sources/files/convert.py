@@ -32,6 +32,7 @@ from quant_platform.sources.files.reading import (
     read_file,
 )
 from quant_platform.sources.files.stays import stays
+from quant_platform.sources.files.total_return import implied_actions
 from quant_platform.sources.protocol import (
     ACTION_SCHEMA,
     BAR_SCHEMA,
@@ -57,7 +58,6 @@ SEGMENT = [name for name in BAR_SCHEMA if name != "security_id"]
 """Columns of a segment of bars: as delivered, but for the id that the listings give."""
 
 _EDGE_SESSIONS = 60
-_SPLIT_STEP = 0.25
 _EARLIEST_LAG = timedelta(minutes=30)
 
 
@@ -136,7 +136,8 @@ class Reference:
     Parameters
     ----------
     kinds
-        Rows by kind, as the protocol has them.
+        Rows by kind, as the protocol has them; actions with ``noise``, null but for the values that
+        a total-return close implies.
     who
         Who is who.
     """
@@ -155,7 +156,8 @@ def kinds_of(reader: FolderReader) -> frozenset[str]:
 
 def segment_of(read: Read) -> pl.DataFrame:
     """Rows of one file of bars, in the order in which they were known."""
-    wanted = [*SEGMENT, *(["adjusted"] if read.rows["adjusted"].null_count() == 0 else [])]
+    told = read.rows["adjusted"].null_count() < read.rows.height
+    wanted = [*SEGMENT, *(["adjusted"] if told else [])]
     return read.rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
 
 
@@ -206,7 +208,8 @@ def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) 
             _conform(_renames(named), ACTION_SCHEMA),
             who.actions,
             _implied(bars, who.ids, reader),
-        ]
+        ],
+        how="diagonal",
     )
     kinds = {
         "securities": who.securities,
@@ -329,32 +332,8 @@ def _edges(bars: pl.LazyFrame, spans: pl.DataFrame, listings: pl.DataFrame) -> p
 
 
 def _implied(bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader) -> pl.DataFrame:
-    """Actions that a total-return close tells by its steps.
-
-    With f the adjusted close over the close, a dividend d on the close P before makes f step by
-    1 - d/P: a factor that is multiplicative in P, which is turned into cash here. It is known with
-    the bar that shows it.
-    """
+    """Actions that a total-return close tells, with the noise of their values."""
+    schema = pl.Schema({**ACTION_SCHEMA, "noise": pl.Float64()})
     if "adjusted" not in bars.collect_schema().names():
-        return pl.DataFrame(schema=ACTION_SCHEMA)
-    mapping = reader.mapping
-    factor = pl.col("adjusted") / pl.col("close")
-    step = pl.col("factor").shift(1).over("symbol") / pl.col("factor")
-    steps = (
-        bars.select("symbol", "session", "close", "adjusted", "known_at", "known_at_basis")
-        .filter(pl.col("close") > 0)
-        .sort("symbol", "session")
-        .with_columns(factor=factor)
-        .with_columns(step=step, before=pl.col("close").shift(1).over("symbol"))
-        .filter((pl.col("step") - 1).abs() > mapping.adjusted_tolerance)
-        .collect()
-    )
-    is_split = pl.lit(mapping.splits_in_adjusted) & ((pl.col("step") - 1).abs() > _SPLIT_STEP)
-    implied = steps.with_columns(
-        kind=pl.when(is_split).then(pl.lit("split")).otherwise(pl.lit("dividend")),
-        value=pl.when(is_split)
-        .then(1 / pl.col("step"))
-        .otherwise((1 - pl.col("step")) * pl.col("before")),
-        counterpart=pl.lit(None, pl.String),
-    )
-    return _conform(_with_security(implied, "session", ids), ACTION_SCHEMA)
+        return pl.DataFrame(schema=schema)
+    return _conform(_with_security(implied_actions(bars, reader.mapping), "session", ids), schema)

@@ -2,11 +2,11 @@
 
 1. A symbol that is listed is a security of that name. Listed again after it had left, it is another
    one: ``<symbol>@<day>``. A ``security_id`` that the files tell wins.
-2. A symbol that left and appeared at the same time under another one is *renamed*, if the files say
-   so (an action ``rename``) or the mapping lets names and bars tell: the same company name, or the
-   very bar of the departed symbol on its last session. The nearest in price wins where several
-   could be meant. The new symbol then has the old one's id from its first session on, and what is
-   known of it is told by then: no id depends on what came later.
+   Rows of one symbol that was listed on one day are versions of one listing: the newest says how
+   it is, and each is told when it was known.
+2. A symbol that left and appeared then under another one is *renamed*, if the files say so or the
+   mapping lets names and bars tell (`rename_links`). The new symbol has the old one's id from then
+   on, and what is known of it is told by then: no id depends on what came later.
 3. What left otherwise has *departed*: by the terms of a merger, by a delisting, or never having
    traded. It is told ``confirm_days`` after the last day, because until then it could have been a
    rename; the mark stands as long.
@@ -18,13 +18,14 @@ is null so that the row says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.sources.files.mapping import DepartureRule, Mapping
 from quant_platform.sources.files.reading import assumed_instants
+from quant_platform.sources.files.renames import rename_links
 from quant_platform.sources.protocol import ACTION_SCHEMA, KNOWN_AT_BASIS, SECURITY_SCHEMA
 
 _PINNED_SESSIONS = 20
@@ -98,28 +99,27 @@ def identities(
         *(evidence.listings, evidence.spans),
         *(evidence.edges, evidence.told),
     )
-    listed = _listed(listings, spans, mapping, calendar)
-    links, named_again = _links(listed, edges, told, mapping.departures)
+    versions = _versions(listings, spans, mapping, calendar)
+    listed = _listed(versions)
+    links, named_again = rename_links(listed, edges, told, mapping.departures)
     listed = _with_ids(listed, links)
+    versions = _known_as(versions, listed, links, calendar, lag)
     departures = _departures(listed, edges, told, mapping.departures)
-    ids = listed.select(
-        "symbol",
-        # Before its first listing a symbol is its first owner's.
-        since=pl.when(pl.col("listed_on") == pl.col("listed_on").min().over("symbol"))
-        .then(None)
-        .otherwise("listed_on"),
-        security_id="security_id",
-    ).with_columns(pl.col("since").fill_null(calendar.first_day))
-    leaving = _leaving(listed, departures, mapping, calendar, lag)
-    securities = _descriptions(listed, leaving)
-    actions = pl.concat([_exits(leaving, told), _renames(listed, links, calendar)])
-    return Identities(ids.sort("symbol", "since"), securities, actions, departures, named_again)
+    leaving = _leaving(versions, departures, mapping, calendar, lag)
+    securities = _descriptions(versions, leaving)
+    actions = pl.concat(
+        [_exits(leaving, departures, _ends_told(told, listed)), _renames(versions, links)]
+    )
+    return Identities(_ids(listed, links, calendar), securities, actions, departures, named_again)
 
 
-def _listed(
+def _versions(
     listings: pl.DataFrame, spans: pl.DataFrame, mapping: Mapping, calendar: SessionCalendar
 ) -> pl.DataFrame:
-    """Give each listing a number, those that only bars tell of included."""
+    """Give each listing a number, those that only bars tell of included, and each version a row.
+
+    Rows of one symbol that was listed on one day are versions of that listing.
+    """
     missing = spans.join(listings, on="symbol", how="anti")
     if missing.height:
         newest = spans["last"].max()
@@ -132,116 +132,33 @@ def _listed(
             delisted_on=pl.when(gone).then("after"),
             known_at="known",
             known_at_basis="basis",
+            only_bars=pl.lit(value=True),
         )
         listings = pl.concat([listings, from_bars], how="diagonal")
-    spanned = spans.select("symbol", "first", "last")
+    else:
+        listings = listings.with_columns(only_bars=pl.lit(value=False))
+    spanned = spans.select("symbol", "first", "last", "known")
     return (
-        listings.sort("symbol", "listed_on", "known_at")
+        listings.sort("symbol", "listed_on", "known_at", maintain_order=True)
         .join(spanned, on="symbol", how="left", maintain_order="left")
         .with_columns(
             name=pl.coalesce("name", pl.col("symbol").str.split(":").list.last()),
             exchange=pl.coalesce("exchange", pl.col("symbol").str.split(":").list.first()),
             asset_class=pl.coalesce("asset_class", pl.lit(mapping.asset_class)),
-        )
-        .with_row_index("listing")
-    )
-
-
-def _links(
-    listed: pl.DataFrame, edges: pl.DataFrame, told: pl.DataFrame, rule: DepartureRule
-) -> tuple[pl.DataFrame, int]:
-    """Pairs of listings, old and new, that are one security; and how many shared a name."""
-    old = listed.filter(pl.col("delisted_on").is_not_null()).select(
-        "listing", "symbol", "name", "delisted_on", "last", security="security_id"
-    )
-    new = listed.select(
-        "listing",
-        "symbol",
-        "listed_on",
-        "first",
-        name=pl.coalesce("name_before", "name"),
-        security="security_id",
-    )
-    renames = told.filter(pl.col("kind") == "rename").select("symbol", "counterpart", "session")
-    told_links = (
-        renames.join(old, on="symbol")
-        .join(new, left_on="counterpart", right_on="symbol", suffix="_new")
-        .filter((pl.col("delisted_on") - pl.col("listed_on")).dt.total_days().abs() <= 31)
-        .select("listing", "listing_new", since="session", rank=pl.lit(0.0), told=pl.lit(True))
-    )
-    if not rule.same_name_is_rename:
-        return _one_to_one(told_links), 0
-    window = timedelta(days=rule.confirm_days)
-    # The last day of the departed is the one before delisted_on.
-    near = (
-        pl.col("listed_on")
-        .is_between(pl.col("delisted_on") - window, pl.col("delisted_on") + window)
-        .and_(pl.col("symbol") != pl.col("symbol_new"))
-    )
-    by_name = old.join(new, on="name", suffix="_new").filter(near)
-    named = by_name["symbol"].n_unique()
-    last = edges.filter(pl.col("session") == pl.col("last"))
-    bar = ("session", "open", "high", "low", "close", "volume")
-    same = (
-        last.filter(pl.col("volume") > 0)
-        .select("symbol", *bar)
-        .join(edges.select("symbol", *bar), on=bar, suffix="_new")
-        .filter(pl.col("symbol") != pl.col("symbol_new"))
-        .select("symbol", "symbol_new")
-        .unique()
-    )
-    by_bar = (
-        same.join(old, on="symbol")
-        .join(new, left_on="symbol_new", right_on="symbol", suffix="_new")
-        .filter(near)
-    )
-    # Who traded side by side at different prices is not one security.
-    by_name = by_name.join(same, on=["symbol", "symbol_new"], how="anti").filter(
-        (pl.col("first") > pl.col("last")) | pl.col("first").is_null() | pl.col("last").is_null()
-    )
-    keep = ["symbol", "symbol_new", "listing", "listing_new", "listed_on"]
-    first_close = edges.sort("session").group_by("symbol").agg(opened=pl.col("close").first())
-    last_close = last.select("symbol", closed="close")
-    candidates = (
-        pl.concat(
-            [
-                by_bar.select(keep).with_columns(rank=0.0),
-                by_name.select(keep).with_columns(rank=1.0),
-            ]
-        )
-        .join(last_close, on="symbol", how="left")
-        .join(first_close, left_on="symbol_new", right_on="symbol", how="left")
-        .with_columns(step=(pl.col("opened") / pl.col("closed")).log().abs())
-        # A unit that falls apart into a share and a warrant is no rename; nor is a note.
-        .filter((pl.col("rank") == 0) | (pl.col("step") < 0.25))
-        .select(
-            "listing",
-            "listing_new",
-            since="listed_on",
-            rank=1 + pl.col("rank") + pl.col("step").fill_null(1.0),
-            told=pl.lit(False),
+            only_bars=pl.col("only_bars").fill_null(value=False),
+            arrives=_session_of(pl.col("listed_on"), calendar),
+            listing=pl.struct("symbol", "listed_on").rle_id(),
         )
     )
-    return _one_to_one(pl.concat([told_links, candidates])), named
 
 
-def _one_to_one(links: pl.DataFrame) -> pl.DataFrame:
-    """Best pairs first, each listing once as the old one and once as the new one."""
-    taken: list[tuple[int, int]] = []
-    old_taken: set[int] = set()
-    new_taken: set[int] = set()
-    ordered = links.sort("rank", "listing", "listing_new")
-    for old, new in ordered.select("listing", "listing_new").iter_rows():
-        if old != new and old not in old_taken and new not in new_taken:
-            taken.append((old, new))
-            old_taken.add(old)
-            new_taken.add(new)
-    chosen = pl.DataFrame(
-        taken, schema={"listing": pl.UInt32, "listing_new": pl.UInt32}, orient="row"
+def _listed(versions: pl.DataFrame) -> pl.DataFrame:
+    """Take of each listing what its newest version says, and its first name and time."""
+    first = ("name", "known_at", "known_at_basis")
+    named = versions.with_columns(name_at_end=pl.coalesce("name_at_end", "name"))
+    return named.group_by("listing", maintain_order=True).agg(
+        pl.col(first).first(), pl.exclude(first).last()
     )
-    return chosen.join(
-        links.unique(["listing", "listing_new"], keep="first"), on=["listing", "listing_new"]
-    ).sort("listing")
 
 
 def _with_ids(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
@@ -270,11 +187,58 @@ def _with_ids(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _ids(listed: pl.DataFrame, links: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
+    """Say whose bars a symbol's are from a day on."""
+    later = links.filter("told").select(listing="listing_new", renamed="since")
+    spells = listed.join(later, on="listing", how="left").select(
+        "symbol",
+        "own",
+        "security_id",
+        renamed=pl.when(pl.col("renamed") > pl.col("listed_on")).then("renamed"),
+        # Before its first listing a symbol is its first owner's.
+        since=pl.when(pl.col("listed_on") == pl.col("listed_on").min().over("symbol"))
+        .then(pl.lit(calendar.first_day))
+        .otherwise("listed_on"),
+    )
+    is_later = pl.col("renamed").is_not_null()
+    before = spells.filter(is_later).select("symbol", "since", security_id="own")
+    from_then = spells.select(
+        "symbol", since=pl.coalesce("renamed", "since"), security_id="security_id"
+    )
+    return pl.concat([before, from_then]).sort("symbol", "since")
+
+
+def _known_as(
+    versions: pl.DataFrame,
+    listed: pl.DataFrame,
+    links: pl.DataFrame,
+    calendar: SessionCalendar,
+    lag: timedelta,
+) -> pl.DataFrame:
+    """Give each version its security; of a successor it is known when the succession is."""
+    told = links.filter("told").select(
+        listing="listing_new",
+        effective=assumed_instants(links.filter("told")["since"], calendar, lag),
+    )
+    heirs = links.select(listing="listing_new", succeeded="known_at")
+    return (
+        versions.drop("security_id")
+        .join(listed.select("listing", "security_id"), on="listing", maintain_order="left")
+        .join(heirs, on="listing", how="left", maintain_order="left")
+        .join(told, on="listing", how="left", maintain_order="left")
+        .with_columns(known_at=pl.max_horizontal("known_at", "succeeded", "effective"))
+        .drop("succeeded", "effective")
+    )
+
+
 def _departures(
     listed: pl.DataFrame, edges: pl.DataFrame, told: pl.DataFrame, rule: DepartureRule
 ) -> pl.DataFrame:
     """Say of each listing that ended what became of it."""
-    merged = told.filter(pl.col("kind") == "merger").select("symbol", merger=pl.lit(True)).unique()
+    ended = _ends_told(told, listed)
+    merged = (
+        ended.filter(pl.col("kind") == "merger").select("listing", merger=pl.lit(True)).unique()
+    )
     pinned = _pinned(edges) if rule.pinned_is_merger else edges.head(0).select("symbol")
     successors = listed.sort("listing").with_columns(
         successor=pl.col("symbol").shift(-1).over("security_id", order_by="listed_on"),
@@ -282,7 +246,7 @@ def _departures(
     )
     return (
         successors.filter(pl.col("delisted_on").is_not_null())
-        .join(merged, on="symbol", how="left")
+        .join(merged, on="listing", how="left")
         .join(pinned.with_columns(pinned=pl.lit(True)), on="symbol", how="left")
         .select(
             "listing",
@@ -301,6 +265,34 @@ def _departures(
             .otherwise(pl.lit("delisted")),
         )
         .sort("delisted_on", "symbol")
+    )
+
+
+def _ends_told(told: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Find the listing of each delisting and merger of the files: the owner of its symbol then."""
+    owners = listed.select(
+        "symbol",
+        "listing",
+        day=pl.when(pl.col("listed_on") == pl.col("listed_on").min().over("symbol"))
+        .then(pl.lit(date.min))
+        .otherwise("listed_on"),
+    ).sort("day")
+    return (
+        told.filter(pl.col("kind").is_in(["delisting", "merger"]))
+        .sort("session")
+        # Who is listed on the very day of an end is the next owner.
+        .join_asof(
+            owners,
+            left_on="session",
+            right_on="day",
+            by="symbol",
+            strategy="backward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
+        .filter(pl.col("listing").is_not_null())
+        .select("listing", "kind")
+        .unique()
     )
 
 
@@ -324,26 +316,33 @@ def _pinned(edges: pl.DataFrame) -> pl.DataFrame:
 
 
 def _leaving(
-    listed: pl.DataFrame,
+    versions: pl.DataFrame,
     departures: pl.DataFrame,
     mapping: Mapping,
     calendar: SessionCalendar,
     lag: timedelta,
 ) -> pl.DataFrame:
-    """Pick the listings that ended for good, each with the time at which that is told."""
-    gone = departures.filter(pl.col("became") != "renamed").select("listing", "became")
-    leaving = gone.join(listed, on="listing", maintain_order="left")
-    confirmed = leaving["delisted_on"] + timedelta(days=mapping.departures.confirm_days)
-    return leaving.with_columns(
-        known_at=assumed_instants(confirmed, calendar, lag),
+    """Pick the versions that tell an end for good, each with the time at which that is believed.
+
+    An end that a later version takes back before it is believed is never told.
+    """
+    renamed = departures.filter(pl.col("became") == "renamed")
+    ending = versions.with_columns(
+        superseded=pl.col("known_at").shift(-1).over("listing", order_by="known_at")
+    ).filter(pl.col("delisted_on").is_not_null())
+    ending = ending.join(renamed, on="listing", how="anti", maintain_order="left")
+    confirmed = ending["delisted_on"] + timedelta(days=mapping.departures.confirm_days)
+    return ending.with_columns(
+        name=pl.coalesce("name_at_end", "name"),
+        known_at=pl.max_horizontal("known_at", assumed_instants(confirmed, calendar, lag)),
         known_at_basis=pl.lit("assumed", KNOWN_AT_BASIS),
-    )
+    ).filter((pl.col("known_at") < pl.col("superseded")) | pl.col("superseded").is_null())
 
 
-def _descriptions(listed: pl.DataFrame, leaving: pl.DataFrame) -> pl.DataFrame:
-    """Rows of securities: each arrival and new name, and each departure."""
-    first = listed.group_by("security_id").agg(listed_first=pl.col("listed_on").min())
-    arrivals = listed.with_columns(delisted_on=pl.lit(None, pl.Date))
+def _descriptions(versions: pl.DataFrame, leaving: pl.DataFrame) -> pl.DataFrame:
+    """Rows of securities: each arrival, new name and other version, and each departure."""
+    first = versions.group_by("security_id").agg(listed_first=pl.col("listed_on").min())
+    arrivals = versions.with_columns(delisted_on=pl.lit(None, pl.Date))
     described = (
         pl.concat([arrivals, leaving], how="diagonal")
         .join(first, on="security_id", maintain_order="left")
@@ -354,31 +353,43 @@ def _descriptions(listed: pl.DataFrame, leaving: pl.DataFrame) -> pl.DataFrame:
     ).unique(["security_id", "known_at"], keep="last", maintain_order=True)
 
 
-def _exits(leaving: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def _exits(leaving: pl.DataFrame, departures: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
     """Actions of departures of which the files tell no terms: the value is null."""
-    ended = told.filter(pl.col("kind").is_in(["delisting", "merger"]))["symbol"]
     kind = pl.when(pl.col("became") == "merged").then(pl.lit("merger"))
-    return leaving.filter(
-        pl.col("symbol").is_in(ended.implode()).not_(), pl.col("became") != "never_traded"
-    ).select(
-        "security_id",
-        session="delisted_on",
-        kind=kind.otherwise(pl.lit("delisting")).cast(ACTION_SCHEMA["kind"]),
-        value=pl.lit(None, pl.Float64),
-        counterpart=pl.lit(None, pl.String),
-        known_at="known_at",
-        known_at_basis="known_at_basis",
+    return (
+        leaving.join(
+            departures.select("listing", "delisted_on", "became"),
+            on=["listing", "delisted_on"],
+            maintain_order="left",
+        )
+        .filter(pl.col("became") != "never_traded")
+        .join(ended, on="listing", how="anti", maintain_order="left")
+        .unique("listing", keep="first", maintain_order=True)
+        .select(
+            "security_id",
+            session="delisted_on",
+            kind=kind.otherwise(pl.lit("delisting")).cast(ACTION_SCHEMA["kind"]),
+            value=pl.lit(None, pl.Float64),
+            counterpart=pl.lit(None, pl.String),
+            known_at="known_at",
+            known_at_basis="known_at_basis",
+        )
     )
 
 
-def _renames(listed: pl.DataFrame, links: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
+def _renames(versions: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Actions of the renames that names and bars tell."""
     return (
         links.filter(pl.col("told").not_())
-        .join(listed, left_on="listing_new", right_on="listing")
+        .select("listing_new")
+        .join(
+            versions.unique("listing", keep="first", maintain_order=True),
+            left_on="listing_new",
+            right_on="listing",
+        )
         .select(
             "security_id",
-            session=_session_of(pl.col("since"), calendar),
+            session="arrives",
             kind=pl.lit("rename", ACTION_SCHEMA["kind"]),
             value=pl.lit(None, pl.Float64),
             counterpart="symbol",

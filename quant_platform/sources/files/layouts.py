@@ -25,6 +25,8 @@ import polars as pl
 
 from quant_platform.errors import SourceError
 
+FIRST_YEAR = 1000
+"""A year before it was written with two digits."""
 _CUT_OFF = "fetch the file again; nothing of it was taken"
 
 
@@ -38,7 +40,7 @@ def _table(path: Path, name: str, separator: str) -> pl.DataFrame:
                 expected="a file that ends as it began",
                 mend=_CUT_OFF,
             ) from error
-    return _csv(_text(path, name), name, separator)
+    return _whole(path, name, separator)
 
 
 def _text(path: Path, name: str) -> str:
@@ -57,11 +59,32 @@ def _text(path: Path, name: str) -> str:
     return text
 
 
+def _whole(path: Path, name: str, separator: str) -> pl.DataFrame:
+    """Read a CSV that ends with a whole line: a number cut short looks like another number."""
+    text = _text(path, name)
+    table = _csv(text, name, separator)
+    if not text.endswith(("\n", "\r", '"')):
+        raise SourceError(
+            f"{name} does not end with a line break, so that its last number may be cut short",
+            expected="a whole last line",
+            mend="fetch the file again, or end it with a line break if it is whole",
+        )
+    return table
+
+
 def _csv(text: str, name: str, separator: str) -> pl.DataFrame:
     """Read a CSV as texts; one whose last line lacks columns was cut off."""
     header, _, body = text.partition("\n")
     last = body.rstrip("\r\n").rpartition("\n")[2]
     names = next(csv.reader([header.strip()], delimiter=separator), [])
+    plain = [column.strip() for column in names if column.strip()]
+    twice = [column for column in dict.fromkeys(plain) if plain.count(column) > 1]
+    if twice:
+        raise SourceError(
+            f"{name} has {plain.count(twice[0])} columns called {twice[0]!r}",
+            expected="a name of its own for each column",
+            mend="correct the header line of the file",
+        )
     fields = next(csv.reader([last], delimiter=separator), names) if last else names
     if len(fields) < len(names):
         raise SourceError(
@@ -83,15 +106,25 @@ def _csv(text: str, name: str, separator: str) -> pl.DataFrame:
 
 
 def _cboe(path: Path, name: str, separator: str) -> pl.DataFrame:
-    table = _csv(_text(path, name), name, separator)
-    table = table.rename({column: column.lower() for column in table.columns})
-    if "date" not in table.columns:
-        raise _not_in_layout(name, "CBOE's indices", "a column DATE")
+    table = _whole(path, name, separator)
+    lower = {column: column.lower() for column in table.columns}
+    if "date" not in lower.values() or len(set(lower.values())) < max(2, len(lower)):
+        raise _not_in_layout(name, "CBOE's indices", "a column DATE and others, each once")
+    table = table.rename(lower)
     if "close" not in table.columns:
         value = next(column for column in table.columns if column != "date")
         table = table.rename({value: "close"})
-    day = pl.col("date").str.to_date("%m/%d/%Y").cast(pl.String)
-    return table.with_columns(date=day, symbol=pl.lit(path.stem.split("_")[0].upper()))
+    days = table["date"].str.strip_chars().str.to_date("%m/%d/%Y", strict=False)
+    wrong = (days.is_null() | (days.dt.year() < FIRST_YEAR)).arg_true()
+    if len(wrong):
+        raise _not_in_layout(
+            f"{name}, with {table['date'][wrong[0]]!r} for DATE in row {wrong[0] + 1},",
+            "CBOE's indices",
+            "days such as 01/31/2024",
+        )
+    return table.with_columns(
+        date=days.cast(pl.String), symbol=pl.lit(path.stem.split("_")[0].upper())
+    )
 
 
 def _french(path: Path, name: str, separator: str) -> pl.DataFrame:

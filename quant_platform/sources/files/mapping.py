@@ -46,6 +46,11 @@ class ColumnRule(SettingsModel):
     next_session: bool = described(
         "Take the session after the date, for files that name the last day on old terms.", False
     )
+    previous_session: bool = described(
+        "Take the session before the date, for files that name the first day on new terms: the end "
+        "of a stay that is not part of it.",
+        False,
+    )
     open_ended: bool = described(
         "The newest date of the column means: not yet. For files that say of what is still "
         "there the day they were made.",
@@ -56,6 +61,10 @@ class ColumnRule(SettingsModel):
     def _one_origin(self) -> ColumnRule:
         if (self.column is None) == (self.value is None):
             raise refuse("a column rule needs one of column and value", expected="exactly one")
+        if self.next_session and self.previous_session:
+            raise refuse(
+                "a column rule has both next_session and previous_session", expected="at most one"
+            )
         return self
 
 
@@ -74,7 +83,12 @@ class KnownRule(SettingsModel):
     published: SessionDate | None = described(
         "The day on which the whole file was published, known at its end.", None
     )
-    days_later: int = described("Days to add to the column or the day.", 0, unit="days", ge=0)
+    days_later: int = described(
+        "Days to add to the column, the day or, without either, to the assumed time.",
+        0,
+        unit="days",
+        ge=0,
+    )
 
     @model_validator(mode="after")
     def _not_both(self) -> KnownRule:

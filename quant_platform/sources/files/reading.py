@@ -21,12 +21,22 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
-from quant_platform.sources.files.layouts import LAYOUTS
-from quant_platform.sources.files.mapping import ColumnRule, Kind, Mapping, Reading
+from quant_platform.settings.base import near_names
+from quant_platform.sources.files.columns import (
+    DAY,
+    NUMBER,
+    TEXT,
+    Told,
+    known_column,
+    own_column,
+)
+from quant_platform.sources.files.layouts import FIRST_YEAR, LAYOUTS
+from quant_platform.sources.files.mapping import Kind, Mapping, Reading
 from quant_platform.sources.protocol import KNOWN_AT_BASIS
 
 INSTANT = pl.Datetime("us", "UTC")
-_TEXT, _DAY, _NUMBER = pl.String(), pl.Date(), pl.Float64()
+_ROW = "\0row"
+"""Column of the number of a row in its file; no file has one of that name."""
 
 
 @dataclass(frozen=True)
@@ -49,66 +59,55 @@ class Shape:
 SHAPES: dict[Kind, Shape] = {
     "bars": Shape(
         {
-            "symbol": _TEXT,
-            "session": _DAY,
-            **dict.fromkeys(("open", "high", "low", "close", "volume"), _NUMBER),
+            "symbol": TEXT,
+            "session": DAY,
+            **dict.fromkeys(("open", "high", "low", "close", "volume"), NUMBER),
         },
-        {"adjusted": _NUMBER},
+        {"adjusted": NUMBER},
         "session",
     ),
     "listings": Shape(
-        {"symbol": _TEXT, "listed_on": _DAY},
+        {"symbol": TEXT, "listed_on": DAY},
         {
             **dict.fromkeys(
                 (
                     *("security_id", "name", "exchange", "asset_class", "sector", "category"),
-                    *("underlying", "country", "name_before"),
+                    *("underlying", "country", "name_at_end"),
                 ),
-                _TEXT,
+                TEXT,
             ),
-            "delisted_on": _DAY,
-            **dict.fromkeys(("tick", "lot", "leverage"), _NUMBER),
+            "delisted_on": DAY,
+            **dict.fromkeys(("tick", "lot", "leverage"), NUMBER),
         },
         "listed_on",
     ),
     "actions": Shape(
-        {"symbol": _TEXT, "session": _DAY, "kind": _TEXT},
-        {"value": _NUMBER, "counterpart": _TEXT},
+        {"symbol": TEXT, "session": DAY, "kind": TEXT},
+        {"value": NUMBER, "counterpart": TEXT},
         "session",
     ),
     "membership": Shape(
-        {"index": _TEXT, "symbol": _TEXT, "valid_from": _DAY},
-        {"valid_to": _DAY, "snapshot": pl.Boolean()},
+        {"index": TEXT, "symbol": TEXT, "valid_from": DAY},
+        {"valid_to": DAY, "snapshot": pl.Boolean()},
         "valid_from",
     ),
     "earnings": Shape(
-        {"symbol": _TEXT, "period": _TEXT, "announced_on": _DAY},
-        {"timing": _TEXT, "status": _TEXT, "estimate": _NUMBER, "actual": _NUMBER},
+        {"symbol": TEXT, "period": TEXT, "announced_on": DAY},
+        {"timing": TEXT, "status": TEXT, "estimate": NUMBER, "actual": NUMBER},
         "announced_on",
     ),
     "fund_facts": Shape(
-        {"symbol": _TEXT, "session": _DAY},
+        {"symbol": TEXT, "session": DAY},
         {
-            **dict.fromkeys(("aum", "expense_ratio", "yield"), _NUMBER),
-            "issuer": _TEXT,
-            "category": _TEXT,
+            **dict.fromkeys(("aum", "expense_ratio", "yield"), NUMBER),
+            "issuer": TEXT,
+            "category": TEXT,
         },
         "session",
     ),
-    "series": Shape(
-        {"series": _TEXT, "session": _DAY, "value": _NUMBER, "unit": _TEXT}, {}, "session"
-    ),
+    "series": Shape({"series": TEXT, "session": DAY, "value": NUMBER, "unit": TEXT}, {}, "session"),
 }
 """What a file of each kind holds, under our names."""
-
-_OTHER_NAMES = {
-    "session": ("date", "ex_date"),
-    "known_at": ("first_asof",),
-    "value": ("ratio", "amount"),
-    "symbol": ("ticker",),
-    "adjusted": ("adj_close",),
-}
-"""Names that the documented layout accepts besides ours."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +130,6 @@ class Conventions:
     mapping: Mapping
     calendar: SessionCalendar
     lag: timedelta
-
-
-@dataclass(frozen=True)
-class _Table:
-    """One file as its layout reads it."""
-
-    name: str
-    rows: pl.DataFrame
-    reading: Reading
-    calendar: SessionCalendar
 
 
 @dataclass(frozen=True)
@@ -179,22 +168,21 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     """
     mapping, calendar = conventions.mapping, conventions.calendar
     name = path.relative_to(conventions.folder).as_posix()
-    table = LAYOUTS[reading.layout](path, name, reading.separator)
-    for column, wanted in reading.where.items():
-        table = table.filter(pl.col(_known(column, table, name)).cast(pl.String).is_in(wanted))
     shape = SHAPES[kind]
+    _own_names(kind, reading)
+    table = LAYOUTS[reading.layout](path, name, reading.separator)
+    table = table.with_row_index(_ROW, offset=1)
+    for column, wanted in reading.where.items():
+        table = table.filter(
+            pl.col(known_column(column, table, name)).cast(pl.String).is_in(wanted)
+        )
     if reading.wide:
-        for column in reading.wide:
-            _known(column, table, name)
-        table = table.unpivot(
-            on=list(reading.wide),
-            index=[column for column in table.columns if column not in reading.wide],
-            variable_name="series",
-        ).with_columns(pl.col("series").replace_strict(reading.wide))
-    told = _Table(name, table, reading, calendar)
+        table = _unpivoted(table, reading, name)
+    told = Told(name, table.drop(_ROW), reading, calendar, table[_ROW])
+    table = told.rows
     columns = {}
     for own, dtype in (*shape.required.items(), *shape.optional.items()):
-        series = _column(own, dtype, told)
+        series = own_column(own, dtype, told)
         if series is None and own == "symbol" and reading.file_is_symbol:
             series = pl.Series([path.stem], dtype=pl.String).new_from_index(0, table.height)
         if series is None and own == "valid_from" and _named_after_a_day(path):
@@ -222,6 +210,40 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     return Read(name, rows)
 
 
+def _own_names(kind: Kind, reading: Reading) -> None:
+    """Refuse a mapping that names a column of ours that there is not."""
+    shape = SHAPES[kind]
+    ours = [*shape.required, *shape.optional]
+    for own in reading.columns:
+        if own in ours:
+            continue
+        near = near_names(own, ours)
+        raise SourceError(
+            f"the mapping file names a column {own!r} for {kind}, which there is not",
+            expected=" or ".join(near) if near else ", ".join(ours),
+            mend="say known_at beside columns, not among them"
+            if own == "known_at"
+            else "correct the mapping file: the first name is ours, the second one theirs",
+        )
+
+
+def _unpivoted(table: pl.DataFrame, reading: Reading, name: str) -> pl.DataFrame:
+    """Put the columns of series below each other."""
+    for column in reading.wide:
+        known_column(column, table, name)
+    rest = [column for column in table.columns if column not in reading.wide]
+    made = [column for column in ("series", "value") if column in rest]
+    if made:
+        raise SourceError(
+            f"{name} has a column {made[0]!r} beside those that wide names",
+            expected="none of that name: wide makes the columns series and value",
+            mend="name the column in wide, or rename it in the file",
+        )
+    return table.unpivot(on=list(reading.wide), index=rest, variable_name="series").with_columns(
+        pl.col("series").replace_strict(reading.wide)
+    )
+
+
 def _named_after_a_day(path: Path) -> bool:
     """Whether a file is called something like 2024-01-31.csv."""
     try:
@@ -242,80 +264,6 @@ def _is_snapshot(path: Path, name: str, reading: Reading, table: pl.DataFrame) -
             mend="fetch the file again, or remove it; nothing of it was taken",
         )
     return whole
-
-
-def _known(column: str, table: pl.DataFrame, name: str) -> str:
-    if column not in table.columns:
-        raise SourceError(
-            f"{name} has no column {column!r}",
-            expected=f"one of {', '.join(table.columns[:12])}",
-            mend="correct the mapping file",
-        )
-    return column
-
-
-def _column(own: str, dtype: pl.DataType, told: _Table) -> pl.Series | None:
-    """One of our columns, or None where the file has none for it."""
-    reading, table, name, calendar = told.reading, told.rows, told.name, told.calendar
-    rule = reading.columns.get(own)
-    if rule is None:
-        found = next((n for n in (own, *_OTHER_NAMES.get(own, ())) if n in table.columns), None)
-        if found is None:
-            return None
-        rule = ColumnRule(column=found)
-    if rule.column is None:
-        series = pl.Series([rule.value]).new_from_index(0, table.height)
-    else:
-        series = table[_known(rule.column, table, name)]
-    if rule.values or rule.otherwise is not None:
-        words = series.cast(pl.String)
-        translated = words.replace_strict(rule.values, default=None, return_dtype=pl.String)
-        if rule.otherwise is None:
-            series = pl.select(pl.coalesce(translated, words)).to_series()
-        else:
-            series = translated.fill_null(rule.otherwise)
-    series = _typed(series, dtype, rule, own, name)
-    if dtype == _NUMBER:
-        if rule.inverse:
-            series = 1 / series
-        return series * rule.scale if rule.scale != 1 else series
-    if dtype == _DAY and rule.open_ended:
-        series = series.set(series == series.max(), None)
-    return _next_sessions(series, calendar) if rule.next_session else series
-
-
-def _typed(
-    series: pl.Series, dtype: pl.DataType, rule: ColumnRule, own: str, name: str
-) -> pl.Series:
-    """Turn a column into its type; a text that can not be is named with its row."""
-    if series.dtype == dtype:
-        return series
-    if series.dtype == pl.String and dtype in (_NUMBER, _DAY):
-        series = series.str.strip_chars()
-        series = series.set(series == "", None)
-    if dtype == _DAY and series.dtype == pl.String:
-        cast = series.str.to_date(rule.format or "%Y-%m-%d", strict=False)
-    elif dtype == _DAY and series.dtype.is_integer():
-        cast = series.cast(pl.String).str.to_date(rule.format or "%Y%m%d", strict=False)
-    else:
-        cast = series.cast(dtype, strict=False)
-    wrong = (cast.is_null() & series.is_not_null()).arg_true()
-    if len(wrong):
-        kind = "date" if dtype == _DAY else "number" if dtype == _NUMBER else "text"
-        raise SourceError(
-            f"{name} says {series[wrong[0]]!r} for {own} in row {wrong[0] + 1}"
-            + (f" and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""),
-            expected=f"a {kind}",
-            mend="correct the file, or say in the mapping file how it is written",
-        )
-    return cast
-
-
-def _next_sessions(days: pl.Series, calendar: SessionCalendar) -> pl.Series:
-    """First session after each day."""
-    sessions = calendar.frame()["session"]
-    after = sessions.search_sorted(days.fill_null(sessions[0]), side="right")
-    return sessions.gather(after).set(days.is_null(), None)
 
 
 def _symbols(symbols: pl.Series, mapping: Mapping) -> pl.Series:
@@ -351,16 +299,16 @@ def _one_symbol(
         )
 
 
-def _known_at(told: _Table, days: pl.Series, lag: timedelta) -> list[pl.Series]:
+def _known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     """``known_at`` and its basis for each row."""
     rule, table, name, calendar = told.reading.known_at, told.rows, told.name, told.calendar
     column = rule.column
     if column is None and rule.published is None:
         column = next((n for n in ("known_at", "first_asof") if n in table.columns), None)
     later = timedelta(days=rule.days_later)
+    assumed = assumed_instants(days, calendar, lag) + later
     if column is not None:
-        known = _instants(table[_known(column, table, name)], name, column)
-        assumed = assumed_instants(days, calendar, lag)
+        known = _instants(table[known_column(column, table, name)], told, column)
         basis = known.is_null()
         known = pl.select(pl.coalesce(known + later, assumed)).to_series()
     elif rule.published is not None:
@@ -369,7 +317,7 @@ def _known_at(told: _Table, days: pl.Series, lag: timedelta) -> list[pl.Series]:
         known = known.new_from_index(0, len(days))
         basis = pl.Series([False]).new_from_index(0, len(days))
     else:
-        known = assumed_instants(days, calendar, lag)
+        known = assumed
         basis = pl.Series([True]).new_from_index(0, len(days))
     words = pl.select(
         pl.when(basis)
@@ -383,31 +331,36 @@ def _end_of(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time.min)
 
 
-def _instants(series: pl.Series, name: str, column: str) -> pl.Series:
+def _ends(days: pl.Series) -> pl.Series:
+    """Instant at which each day is over."""
+    return (days.cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
+
+
+def _instants(series: pl.Series, told: Told, column: str) -> pl.Series:
     """Instants of a column of dates, instants or texts."""
     if series.dtype == pl.String:
         days = series.str.to_date("%Y-%m-%d", strict=False)
-        if (days.is_null() & series.is_not_null()).any():
-            texts = series.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-            bad = (texts.is_null() & series.is_not_null()).arg_true()
-            if len(bad):
-                raise SourceError(
-                    f"{name} says {series[bad[0]]!r} for {column} in row {bad[0] + 1}",
-                    expected="a date or an instant such as 2024-05-03T21:00:00Z",
-                    mend="correct the file",
-                )
-            return texts
-        series = days
+        texts = series.set(days.is_not_null(), None).str.to_datetime(
+            time_unit="us", time_zone="UTC", strict=False
+        )
+        early = (days.dt.year() < FIRST_YEAR).fill_null(value=False)
+        bad = ((days.is_null() & texts.is_null() | early) & series.is_not_null()).arg_true()
+        if len(bad):
+            raise SourceError(
+                f"{told.name} says {series[bad[0]]!r} for {column} in row {told.numbers[bad[0]]}",
+                expected="a date or an instant such as 2024-05-03T21:00:00Z, all written alike",
+                mend="correct the file",
+            )
+        return pl.select(pl.coalesce(_ends(days), texts)).to_series()
     if series.dtype == pl.Date:
-        midnight = series.cast(pl.Datetime("us")) + timedelta(days=1)
-        return midnight.dt.replace_time_zone("UTC")
+        return _ends(series)
     if isinstance(series.dtype, pl.Datetime):
         series = series.cast(pl.Datetime("us", series.dtype.time_zone))
         if series.dtype == pl.Datetime("us"):
             return series.dt.replace_time_zone("UTC")
         return series.dt.convert_time_zone("UTC")
     raise SourceError(
-        f"{name} has {series.dtype} in {column}",
+        f"{told.name} has {series.dtype} in {column}",
         expected="a date or an instant",
         mend="name the column of the publication in known_at of the mapping file",
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.lakehouse.files import file_errors, write_atomic
-from quant_platform.sources.files.again import Again
+from quant_platform.sources.files.again import BAR_KEY, KEYS, RESCALED, WITHDRAWN, Again
 from quant_platform.sources.files.convert import (
     SCHEMAS,
     FolderReader,
@@ -36,6 +36,7 @@ from quant_platform.sources.files.convert import (
     spans_of,
     with_security,
 )
+from quant_platform.sources.files.total_return import settled
 from quant_platform.sources.protocol import BAR_SCHEMA
 
 FOLDER = "_imports"
@@ -88,6 +89,10 @@ class Prepared:
     new_from
         First session of the files that are new or have changed; None where nothing was imported
         before, or nothing is new.
+    rescaled
+        ``symbol``, ``factor``, ``sessions``: whose told history the files have in other units now.
+    withdrawn
+        Actions that were told and that the files do not tell any more.
     """
 
     manifest: Manifest
@@ -95,6 +100,8 @@ class Prepared:
     bars: pl.LazyFrame
     new_rows: int
     new_from: date | None = None
+    rescaled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RESCALED))
+    withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHDRAWN))
 
 
 @dataclass(frozen=True)
@@ -179,31 +186,41 @@ class ImportStore:
             The import before, if there was one.
         again
             How to take what is new of sessions that the lake has taken in; without it, as if they
-            had never been told.
+            had never been told. A mapping that has changed since makes no difference to that.
         """
         with file_errors(self.root, "create"):
             (self.root / "bars").mkdir(parents=True, exist_ok=True)
         same = before is not None and before.mapping == reader.mapping.digest
-        kept: dict[str, list[ImportedFile]] = {}
-        for entry in before.bars if before is not None and same else ():
-            kept.setdefault(entry.file, []).append(entry)
+        # What the lake has taken in of another source is not held against the files.
+        again = again if before is not None else None
+        told: dict[str, list[ImportedFile]] = {}
+        for entry in before.bars if before is not None else ():
+            told.setdefault(entry.file, []).append(entry)
         entries: list[ImportedFile] = []
         new = 0
         begins: list[date] = []
+        rescaled = [pl.DataFrame(schema=RESCALED)]
         for path in reader.files("bars"):
             name = path.relative_to(reader.folder).as_posix()
-            if name in kept and all(entry.is_still(path) for entry in kept[name]):
-                entries += kept[name]
+            kept = told.get(name, [])
+            if same and kept and all(entry.is_still(path) for entry in kept):
+                entries += kept
                 continue
             state = path.stat()
             reads = reader.read("bars", path)
             parts = [segment_of(read) for read in reads]
             counts = [part.height for part in parts]
             stamp, changed = str(state.st_mtime_ns), state.st_mtime_ns
-            if again is not None and name in kept:
-                old = self._segments(kept[name]).collect()
+            if again is not None:
+                old = self._segments(kept).collect()
                 delivered = pl.concat(parts, how="diagonal")
-                parts, counts = [again.bars(old, delivered)], [delivered.height]
+                _same_symbols(name, old, delivered)
+                others = [entry for file in told if file != name for entry in told[file]]
+                elsewhere = self._told_by(others, old, delivered, again)
+                rescaled.append(
+                    again.rescaled(pl.concat([old, elsewhere], how="diagonal"), delivered)
+                )
+                parts, counts = [again.bars(old, elsewhere, delivered)], [delivered.height]
                 stamp = f"{stamp}.{again.now:%Y%m%dT%H%M%S%f}"
                 # Of a file that was read in part the rest is still to come.
                 changed = changed if again.symbols is None else 0
@@ -230,20 +247,48 @@ class ImportStore:
         )
         bars = self.bars(manifest)
         reference = reference_of(reader, bars, spans_of(bars))
-        if again is not None and same:
-            # What a total-return close implies is rounded anew with each of its restatements.
-            implied = "adjusted" in bars.collect_schema().names()
-            kinds = {
-                kind: again.superseding(
-                    pl.read_parquet(self.root / f"{kind}.parquet"),
-                    rows,
-                    ("value",) if kind == "actions" and implied else (),
-                )
-                for kind, rows in reference.kinds.items()
-            }
-            reference = replace(reference, kinds=kinds)
+        kinds, withdrawn = self._superseding(again, reference)
         new_from = min(begins, default=None) if same else None
-        return Prepared(manifest, reference, bars, new, new_from)
+        return Prepared(
+            *(manifest, replace(reference, kinds=kinds), bars, new, new_from),
+            rescaled=pl.concat(rescaled),
+            withdrawn=withdrawn,
+        )
+
+    def _told_by(
+        self,
+        others: Sequence[ImportedFile],
+        old: pl.DataFrame,
+        delivered: pl.DataFrame,
+        again: Again,
+    ) -> pl.DataFrame:
+        """Find what other files told of bars of which this one has told nothing."""
+        past = delivered.filter(again.past)
+        lacking = past.select(BAR_KEY).unique().join(old, on=BAR_KEY, how="anti")
+        if not lacking.height:
+            return old.clear()
+        symbols = lacking["symbol"].unique().implode()
+        found = self._segments(others).filter(again.past, pl.col("symbol").is_in(symbols))
+        return found.join(lacking.lazy(), on=BAR_KEY, how="semi").collect()
+
+    def _superseding(
+        self, again: Again | None, reference: Reference
+    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+        """Everything but the bars to answer from, and the actions that are told no more."""
+        kinds = dict(reference.kinds)
+        actions = kinds["actions"]
+        if again is None:
+            kinds["actions"] = actions.drop("noise")
+            return kinds, pl.DataFrame(schema=WITHDRAWN)
+        told = {kind: pl.read_parquet(self.root / f"{kind}.parquet") for kind in kinds}
+        kinds["actions"] = settled(actions, told["actions"])
+        withdrawn = again.withdrawn(told["actions"], kinds["actions"])
+        ended = again.ended(told["membership"], kinds["membership"])
+        kinds = {
+            kind: again.superseding(told[kind], rows, KEYS[kind]) for kind, rows in kinds.items()
+        }
+        kinds["membership"] = pl.concat([kinds["membership"], ended])
+        return kinds, withdrawn
 
     def commit(self, prepared: Prepared) -> None:
         """Make what was prepared the import that the source answers from."""
@@ -266,6 +311,16 @@ class ImportStore:
         aside = path.with_name(f"{path.name}.writing")
         rows.write_parquet(aside, row_group_size=_ROW_GROUP, compression="lz4", statistics=True)
         aside.replace(path)
+
+
+def _same_symbols(name: str, old: pl.DataFrame, delivered: pl.DataFrame) -> None:
+    """Refuse a file that tells of others only: the same bars would be told under two names."""
+    if old.height and delivered.height and not delivered["symbol"].is_in(old["symbol"]).any():
+        raise SourceError(
+            f"{name} tells of {delivered['symbol'][0]} and of nothing that it told before",
+            expected=f"bars of {old['symbol'][0]}, as when it was imported",
+            mend="restore the symbols of the mapping file, or give other securities another file",
+        )
 
 
 def spans_of_time(

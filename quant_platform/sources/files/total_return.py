@@ -1,0 +1,125 @@
+"""Actions that a total-return close tells by its steps.
+
+With f the adjusted close over the close, a dividend d on the close P before makes f step by
+1 - d/P: a factor that is multiplicative in P, which is turned into cash here. It is known with the
+bar that shows it.
+
+1. Steps are taken over one version of each session, the one that the file has now: its close and
+   its adjusted close together. Sessions without an adjusted close are stepped over.
+2. A column that is written to so many decimals is off by half of the last one. Two of them make a
+   step that looks like a dividend and is none: what is smaller than that is rounding.
+3. The amount is as uncertain as the step, times the close before. Computed anew from a column that
+   was restated it is what was told, if it lies as near as that.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quant_platform.sources.files.mapping import Mapping
+
+KEY = ("security_id", "session", "kind")
+_SPLIT_STEP = 0.25
+_DECIMALS = range(5)
+_AS_WRITTEN = 1e-3
+_SLACK = 1.001
+
+
+def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
+    """Read dividends, and splits if the close is raw, from a total-return close.
+
+    Parameters
+    ----------
+    bars
+        All segments, with ``adjusted``.
+    mapping
+        Smallest step, and whether the close is raw.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``symbol``, ``session``, ``kind``, ``value``, ``counterpart``, ``known_at``,
+        ``known_at_basis`` and ``noise``: by how much two readings of the value may differ.
+    """
+    rows = _present(bars)
+    previous = {name: pl.col(name).shift(1).over("symbol") for name in ("factor", "adjusted")}
+    off = pl.col("rounding") * (1 / pl.col("adjusted") + 1 / previous["adjusted"]) * _SLACK
+    steps = (
+        rows.join(roundings(rows), on="symbol", maintain_order="left")
+        .with_columns(factor=pl.col("adjusted") / pl.col("close"))
+        .with_columns(
+            step=previous["factor"] / pl.col("factor"),
+            before=pl.col("close").shift(1).over("symbol"),
+            least=pl.max_horizontal(off, pl.lit(mapping.adjusted_tolerance)),
+        )
+        .filter((pl.col("step") - 1).abs() > pl.col("least"))
+        .collect()
+    )
+    is_split = pl.lit(mapping.splits_in_adjusted) & ((pl.col("step") - 1).abs() > _SPLIT_STEP)
+    value = pl.when(is_split).then(1 / pl.col("step"))
+    noise = pl.when(is_split).then(pl.col("least") / pl.col("step"))
+    return steps.select(
+        "symbol",
+        "session",
+        kind=pl.when(is_split).then(pl.lit("split")).otherwise(pl.lit("dividend")),
+        value=value.otherwise((1 - pl.col("step")) * pl.col("before")),
+        counterpart=pl.lit(None, pl.String),
+        known_at="known_at",
+        known_at_basis="known_at_basis",
+        noise=2 * noise.otherwise(pl.col("least") * pl.col("before")),
+    )
+
+
+def roundings(bars: pl.LazyFrame) -> pl.LazyFrame:
+    """By symbol: by how much its adjusted closes may be off, as they are written.
+
+    Parameters
+    ----------
+    bars
+        Rows with ``symbol`` and ``adjusted``.
+
+    Returns
+    -------
+    polars.LazyFrame
+        ``symbol`` and ``rounding``: half of the last decimal; 0 where there are more of them than
+        a price has.
+    """
+    scaled = {places: pl.col("adjusted") * 10**places for places in _DECIMALS}
+    whole = [(value - value.round()).abs().max() < _AS_WRITTEN for value in scaled.values()]
+    halves = [pl.when(whole[n]).then(pl.lit(0.5 / 10**n)) for n in _DECIMALS]
+    return bars.group_by("symbol").agg(rounding=pl.coalesce(*halves, pl.lit(0.0)))
+
+
+def settled(implied: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Take the value that was told where the one computed anew is the same but for its noise.
+
+    Parameters
+    ----------
+    implied
+        Rows with the columns of actions and ``noise``; null for what a file tells itself, which is
+        taken at its word.
+    told
+        Actions of the import before.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows, without ``noise``.
+    """
+    newest = told.sort("known_at").unique(KEY, keep="last").select(*KEY, then="value")
+    same = (pl.col("value") - pl.col("then")).abs() <= pl.col("noise")
+    return (
+        implied.join(newest, on=KEY, how="left", maintain_order="left")
+        .with_columns(value=pl.when(same).then("then").otherwise("value"))
+        .drop("noise", "then")
+    )
+
+
+def _present(bars: pl.LazyFrame) -> pl.LazyFrame:
+    """Keep the version of each session that the files have now, if it has an adjusted close."""
+    return (
+        bars.select("symbol", "session", "close", "adjusted", "known_at", "known_at_basis")
+        .filter(pl.col("close") > 0, pl.col("adjusted") > 0)
+        .sort("symbol", "session", "known_at")
+        .unique(["symbol", "session"], keep="last", maintain_order=True)
+    )

@@ -1,0 +1,133 @@
+"""What a reading makes of days, times and columns that are not written as ours are."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quant_platform.errors import ConfigError, SourceError
+from quant_platform.sources.files import FolderReader, read_mapping
+from quant_platform.sources.files.mapping import Kind
+from quant_platform_tests.sources.files.folders import write
+from quant_platform_tests.sources.markets import NYSE
+
+SERIES = "series,session,value,unit\ncpi,2024-01-31,7.5,percent\n"
+BARS = "symbol,session,open,high,low,close,volume"
+
+
+def read(folder: Path, mapping: str, kind: Kind) -> pl.DataFrame:
+    path = folder / "map.yaml"
+    path.write_text(mapping, encoding="utf-8")
+    return FolderReader(folder, read_mapping(path), NYSE, {"bars": 30}).table(kind)
+
+
+def test_days_later_alone_are_added_to_the_assumed_time(tmp_path: Path) -> None:
+    write(tmp_path, {"s.csv": SERIES})
+    rows = read(tmp_path, "series:\n  - files: s.csv\n    known_at: {days_later: 45}\n", "series")
+    close = NYSE.close(date(2024, 1, 31))
+    assert rows["known_at"].to_list() == [close + timedelta(minutes=30, days=45)]
+    assert rows["known_at_basis"].to_list() == ["assumed"]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/New_York", None])
+def test_midnight_is_the_day_in_its_own_zone(tmp_path: Path, zone: str | None) -> None:
+    midnight = pl.Series([date(2024, 1, 3)]).cast(pl.Datetime("us")).dt.replace_time_zone(zone)
+    numbers = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0)
+    table = pl.DataFrame({"symbol": ["A"], "session": midnight}).with_columns(**numbers)
+    write(tmp_path, {"bars.parquet": table})
+    rows = read(tmp_path, "bars:\n  - files: bars.parquet\n", "bars")
+    assert rows["session"].to_list() == [date(2024, 1, 3)]
+
+
+def test_an_end_that_is_not_part_of_the_stay_is_the_session_before(tmp_path: Path) -> None:
+    first = NYSE.first_day
+    ends = [date(2024, 1, 16), date(2024, 1, 7), first, first - timedelta(days=400), None]
+    stays = pl.DataFrame({"index": "I", "symbol": "A", "valid_from": first, "end": ends})
+    write(tmp_path, {"m.parquet": stays})
+    rows = read(
+        tmp_path,
+        "membership:\n  - files: m.parquet\n"
+        "    columns: {valid_to: {column: end, previous_session: true}}\n",
+        "membership",
+    )
+    assert rows["valid_to"].to_list() == [
+        # A Tuesday after a holiday, a Sunday, and days before the calendar begins.
+        *(date(2024, 1, 12), date(2024, 1, 5)),
+        *(first - timedelta(days=1), first - timedelta(days=401), None),
+    ]
+    with pytest.raises(ConfigError, match="both next_session and previous_session"):
+        read(
+            tmp_path,
+            "membership:\n  - files: m.parquet\n"
+            "    columns: {valid_to: {column: e, previous_session: true, next_session: true}}\n",
+            "membership",
+        )
+
+
+CBOE = "    layout: cboe\n    columns: {series: symbol, value: close, unit: {value: points}}\n"
+TABLE = "series:\n  - files: s.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "told"),
+    [
+        (
+            "DATE,CLOSE\n01/03/2022,1\n2022-01-04,1\n",
+            TABLE + CBOE,
+            "'2022-01-04' for DATE in row 2",
+        ),
+        ("DATE,CLOSE\n01/03/22,1\n", TABLE + CBOE, "'01/03/22' for DATE in row 1"),
+        ("DATE\n01/03/2022\n", TABLE + CBOE, "not in the layout of CBOE"),
+        (
+            "date,series,a\n2022-01-03,x,1\n",
+            TABLE + "    wide: {a: f/a}\n    columns: {unit: {value: fraction}}\n",
+            "has a column 'series' beside those that wide names",
+        ),
+        (SERIES.rstrip("\n"), TABLE, "does not end with a line break"),
+        (
+            "series,session,value,unit,value\ncpi,2024-01-31,7.5,percent,7.6\n",
+            TABLE,
+            "has 2 columns called 'value'",
+        ),
+        (SERIES.replace("2024-01-31", "24-01-31"), TABLE, "says '24-01-31' for session in row 1"),
+        (
+            "series,session,value,unit,known_at\ncpi,2024-01-31,7.5,percent,24-01-31\n",
+            TABLE,
+            "says '24-01-31' for known_at in row 1",
+        ),
+        (
+            SERIES + "vix,2024-01-31,x,points\n",
+            TABLE + "    where: {series: [vix]}\n",
+            "says 'x' for value in row 2",
+        ),
+        (SERIES, TABLE + "    columns: {valeu: value}\n", "'valeu' for series.*; expected value;"),
+        (SERIES, TABLE + "    columns: {known_at: session}\n", "say known_at beside columns"),
+    ],
+    ids=[
+        *("cboe-iso", "cboe-two-digits", "cboe-only-date", "wide-series", "cut", "twice"),
+        *("two-digits", "known-two-digits", "row-after-where", "misspelt", "known-at-in-columns"),
+    ],
+)
+def test_what_can_not_be_read_is_refused_in_a_sentence(
+    tmp_path: Path, text: str, mapping: str, told: str
+) -> None:
+    write(tmp_path, {"s.csv": text})
+    with pytest.raises(SourceError, match=told):
+        read(tmp_path, mapping, "series")
+
+
+def test_dates_and_instants_in_one_column_are_both_read(tmp_path: Path) -> None:
+    text = (
+        "series,session,value,unit,known_at\n"
+        "a,2024-01-02,1,x,2024-01-02\na,2024-01-03,1,x,2024-01-03T22:00:00Z\na,2024-01-04,1,x,\n"
+    )
+    write(tmp_path, {"s.csv": text})
+    rows = read(tmp_path, TABLE, "series")
+    assert rows["known_at"].dt.strftime("%d %H:%M").to_list() == [
+        *("03 00:00", "03 22:00"),
+        (NYSE.close(date(2024, 1, 4)) + timedelta(minutes=30)).strftime("%d %H:%M"),
+    ]
+    assert rows["known_at_basis"].to_list() == ["observed", "observed", "assumed"]
