@@ -49,8 +49,8 @@ def test_every_version_can_be_read(tmp_path_factory: pytest.TempPathFactory) -> 
     workshop = Workshop.open(tmp_path_factory.mktemp("versions"), first)
     workshop.make_all(START, END)
     seen = remade(workshop, [second, first, third], START, END)
-    # Who is listed, and what is doubtful, need not differ on one session; nothing is decided yet, and
-    # the history is too short for some features.
+    # Who is listed, and what is doubtful, need not differ on one session; nothing is decided yet,
+    # and the history is too short for some features.
     short = {f"features_{family}" for family in ("predictability", "liquidity", "volatility")}
     seldom = SLOW | {"universe", "universe_counts", "quality"} | short
     often = [s for s in workshop.stages if s.contract.kind not in seldom]
