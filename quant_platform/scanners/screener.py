@@ -1,68 +1,63 @@
 """The screener: one row per security of the universe and session, in the columns of scanners.
 
-1. The published bars become a panel, one column per security and vintage, so that each session
-   sees closes and volumes as they were known at its cutoff.
-2. ``Value.Traded`` is the mean of close times volume over the last 20 sessions, added up slice by
-   slice in calendar order: the same bytes wherever the range begins. The product is taken within
-   each session, so a split between them changes nothing, and no adjustment is needed.
-3. A cell stays where its vintage applies and the session has a bar.
-4. It is dropped unless the security is in the universe of the session (`scanners.universe`), which
-   says what it is.
-5. Trend, state and return of the same session are joined on; what has no row there is null.
+1. A security has a row where it is in the universe of the session (`scanners.universe`) and has a
+   bar that was known at the cutoff: trend features have a row for exactly those.
+2. Each column is a feature of the same session, as the field table says
+   (`settings.screener_fields`); what has no row there is null. Of a fund it is what was last told.
+   Where the feature is in percent and the column in fractions, it is divided here.
+3. What an instrument is follows from its class and its symbol: a spot pair or a swap, its base and
+   its quote. A fund's category is the vendor's id where the name is known.
 
+It is stored although it could be joined again, because it is what a live snapshot replaces for the
+session of tonight, and because the values that a scanner judged stand in one row under one hash.
 Look-ahead cannot enter: bars are bounded by their knowledge session, the rest is read at the
 session itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-import numpy as np
 import polars as pl
 
-from quant_platform.features.panel import Panel, window_sums
 from quant_platform.lakehouse.contracts.screener import SCREENER
-from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.settings import TrendSettings
+from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
+from quant_platform.scanners.fund_facts import last_told
+from quant_platform.settings.screener_fields import FIELDS, FUND_CATEGORIES, QUOTES
 
-VALUE_SESSIONS = 20
-"""Sessions over which ``Value.Traded`` is averaged."""
-
-_TREND = {
-    "performance_21": "Perf.1M",
-    "performance_252": "Perf.Y",
-    "volatility_21": "Volatility.M",
-    "sma_50": "SMA50",
-    "sma_200": "SMA200",
-    "sma_50_slope": "SMA50.Slope",
-}
 _KEY = ["session", "security_id"]
+_FACTS = "fund_facts"
+_DESCRIBED = "universe"
+_IN_PERCENT = ("ATRP",)
+"""Columns in fractions whose feature is in percent."""
 
 
-def screener_windows(settings: TrendSettings) -> dict[str, Window]:
-    """Sessions of its inputs that ``screener`` depends on."""
-    return {
-        "universe": Window("universe"),
-        "bars": Window("bars", VALUE_SESSIONS - 1),
-        "features_trend": Window("features_trend"),
-        "features_state": Window("features_state"),
-        "returns": Window("returns"),
-    }
+def screener_windows(kinds: Collection[str]) -> dict[str, Window]:
+    """Sessions of its inputs that ``screener`` depends on.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of data that there are; the facts of funds are one.
+    """
+    tables = dict.fromkeys(field.table for field in FIELDS.values() if field.table)
+    windows = {table: Window(table) for table in tables if table != _FACTS}
+    if _FACTS in kinds:
+        windows[_FACTS] = Window(_FACTS, ALL_HISTORY)
+    return windows
 
 
 def screen(
-    frames: Mapping[str, pl.LazyFrame], settings: TrendSettings, wanted: SessionRange
+    frames: Mapping[str, pl.LazyFrame], settings: None, wanted: SessionRange
 ) -> pl.DataFrame:
     """Compute ``screener`` for a range.
 
     Parameters
     ----------
     frames
-        ``bars``: published bars of the range and of 19 sessions before it. ``universe``,
-        ``features_trend``, ``features_state``, ``returns``: those of the range.
+        What `screener_windows` asks for, by its names.
     settings
-        The tolerance for missing bars, which is that of the trend features.
+        None: there is nothing to set.
     wanted
         Sessions to compute.
 
@@ -72,50 +67,74 @@ def screen(
         One row per security of the universe that has a bar, as known at the session's cutoff, by
         session and security.
     """
-    rows = _described(_traded(frames["bars"], settings, wanted), frames["universe"])
-    trend = frames["features_trend"].select(
-        *_KEY, **{new: pl.col(old) for old, new in _TREND.items()}
+    inside = pl.col("session").is_between(wanted.first, wanted.last)
+    belonging = frames[_DESCRIBED].filter("included", inside)
+    rows = belonging.select(*_KEY, "symbol", "asset_class", "exchange", "sector", "category").join(
+        frames["features_trend"].filter(inside).select(_KEY), on=_KEY
     )
-    state = frames["features_state"].select(*_KEY, RSI="rsi_14")
-    returns = frames["returns"].select(*_KEY, change="total")
-    for features in (trend, state, returns):
-        rows = rows.join(features, on=_KEY, how="left")
-    return rows.select(*SCREENER.columns).sort(_KEY).collect()
+    columns: dict[str, dict[str, str]] = {}
+    for field in FIELDS.values():
+        if field.table not in ("", _DESCRIBED):
+            columns.setdefault(field.table, {})[field.name] = field.column
+    for table, taken in columns.items():
+        if table not in frames:
+            rows = rows.with_columns(_absent(*taken))
+            continue
+        found = frames[table]
+        if table == "bars":
+            found = _known_in_time(found)
+        elif table == _FACTS:
+            facts = [*taken.values(), "category"]
+            found = last_told(found, belonging, wanted, facts).rename({"category": "told"})
+        named = {name: pl.col(column) for name, column in taken.items()}
+        more = ["told"] if table == _FACTS else []
+        rows = rows.join(found.select(*_KEY, *more, **named), on=_KEY, how="left")
+    schema = rows.collect_schema().names()
+    category = pl.coalesce("told", "category") if "told" in schema else pl.col("category")
+    return (
+        rows.with_columns(
+            # A product, in 64 bits: Polars divides the tail of a column in another way than its
+            # body, which would tell a range from its days.
+            *(pl.col(name).cast(pl.Float64) * 0.01 for name in _IN_PERCENT),
+            *_instrument(),
+            *_absent("brand", "market_cap_basic"),
+            category=category.replace(FUND_CATEGORIES),
+        )
+        .select(pl.col(name).cast(column.dtype) for name, column in SCREENER.columns.items())
+        .sort(_KEY)
+        .collect()
+    )
 
 
-def _traded(published: pl.LazyFrame, settings: TrendSettings, wanted: SessionRange) -> pl.LazyFrame:
-    """Close, volume and ``Value.Traded`` wherever a session has a bar that was known in time."""
-    loaded = wanted.loaded(screener_windows(settings)["bars"])
-    bars = published.select(
-        "security_id", "session", "knowledge_session", "known_at", "close", "volume"
-    )
-    panel = Panel.of(bars.collect(), wanted, loaded, ["close", "volume"])
-    close, volume = panel.columns["close"], panel.columns["volume"]
-    start = len(loaded) - len(wanted.sessions)
-    total, count = window_sums(close * volume, start, VALUE_SESSIONS)
-    most_missing = int(settings.max_missing_share * VALUE_SESSIONS)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(count >= max(VALUE_SESSIONS - most_missing, 1), total / count, np.nan)
-    keep = panel.visible(start, len(loaded)) & ~np.isnan(close[start:])
-    rows, columns = np.nonzero(keep)
-    days = pl.Series(loaded, dtype=pl.Date)
-    return pl.LazyFrame(
-        {
-            "session": days.gather(rows + start),
-            # Null where the window would begin before the loaded history.
-            "window_from": days.shift(VALUE_SESSIONS - 1).gather(rows + start),
-            "security_id": panel.series["security_id"].gather(columns),
-            "close": close[start:][rows, columns],
-            "volume": volume[start:][rows, columns],
-            "Value.Traded": pl.Series(mean[rows, columns]).fill_nan(None),
-        }
+def _known_in_time(bars: pl.LazyFrame) -> pl.LazyFrame:
+    """Keep bars as they were known at the cutoff of their own session."""
+    return (
+        bars.filter(pl.col("session") == pl.col("knowledge_session"))
+        .sort(*_KEY, "known_at")
+        .unique(_KEY, keep="last", maintain_order=True)
     )
 
 
-def _described(traded: pl.LazyFrame, universe: pl.LazyFrame) -> pl.LazyFrame:
-    """Keep what is in the universe of the session, with what it is."""
-    # A window that begins before the first session of trading is not 20 sessions long.
-    whole = pl.col("window_from") >= pl.col("listed_on")
-    return traded.join(universe.filter("included"), on=_KEY).with_columns(
-        pl.when(whole).then("Value.Traded").alias("Value.Traded")
+def _absent(*names: str) -> list[pl.Expr]:
+    """Lay out columns that nothing here tells."""
+    dtypes = {name: SCREENER.columns[name].dtype for name in names}
+    return [pl.lit(None, dtype=dtype).alias(name) for name, dtype in dtypes.items()]
+
+
+def _instrument() -> list[pl.Expr]:
+    """Read class and symbol: kind of instrument, base and quote of a coin's pair."""
+    ticker = pl.col("symbol").str.split(":").list.last()
+    coin = pl.col("asset_class").cast(pl.String) == "crypto"
+    pair = ticker.str.strip_suffix(".P")
+    quote = pl.coalesce(
+        pl.when(coin, pair.str.ends_with(code), pair.str.len_chars() > len(code)).then(pl.lit(code))
+        for code in sorted(QUOTES, key=len, reverse=True)
     )
+    kinds = pl.col("asset_class").cast(pl.String).replace({"etf": "fund", "crypto": "spot"})
+    swap = pl.when(coin, ticker.str.ends_with(".P")).then(pl.lit("swap"))
+    length = pair.str.len_chars().cast(pl.Int64) - quote.str.len_chars().cast(pl.Int64)
+    return [
+        pl.coalesce(swap, kinds).alias("type"),
+        quote.alias("currency"),
+        pair.str.head(length).alias("base_currency"),
+    ]

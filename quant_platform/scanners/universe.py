@@ -30,14 +30,13 @@ from quant_platform.lakehouse.vintages import ALL_HISTORY, splits_in_effect
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.quality import active_ages
 from quant_platform.scanners.engine import entry, first_failed
+from quant_platform.scanners.fund_facts import last_told
 from quant_platform.settings.universe import UniverseSettings
 
 VOLUME_SESSIONS = 20
 """Sessions over which volume is averaged."""
 FEWEST_BARS = 15
 """Bars among them below which there is no mean."""
-FACTS_SESSIONS = 252
-"""How many sessions may have passed since the day that the last fact of a fund describes."""
 
 SURVIVOR = Gate("survivor", "choice")
 MEMBER = Gate("index_member", "choice")
@@ -140,7 +139,8 @@ def session_universe(
     idle = pl.col("idle").cast(pl.Float64)
     audit.append(entry(STALE.name, idle < stale_sessions, idle, float(stale_sessions)))
     if "fund_facts" in frames and settings.min_aum is not None:
-        facts = _last_assets(frames["fund_facts"], rows, wanted)
+        assets = frames["fund_facts"].filter(pl.col("aum").is_not_null())
+        facts = last_told(assets, rows, wanted, ["aum"])
         rows = rows.join(facts, on=_KEY, how="left")
         aum = pl.col("aum")
         audit.append(entry(AUM.name, aum >= settings.min_aum, aum, settings.min_aum))
@@ -256,41 +256,6 @@ def _idle(bars: pl.DataFrame, stale_sessions: int, wanted: SessionRange) -> pl.L
         bars.join(ordinals, on="session").join(known, on="knowledge_session"), stale_sessions
     )
     return ages.lazy().join(ordinals.lazy(), on="ordinal").select(*_KEY, idle="age")
-
-
-def _last_assets(facts: pl.LazyFrame, rows: pl.LazyFrame, wanted: SessionRange) -> pl.LazyFrame:
-    """Join to each row the newest assets of the fund that were known by then."""
-    told = (
-        facts.filter(pl.col("aum").is_not_null())
-        .sort("knowledge_session", "security_id", "session", "known_at")
-        # An old fact that is told late is not news.
-        .filter(pl.col("session") >= pl.col("session").cum_max().over("security_id"))
-        .unique(["knowledge_session", "security_id"], keep="last", maintain_order=True)
-        .select("security_id", "knowledge_session", "aum", described="session")
-    )
-    ordinals = wanted.calendar.frame().lazy()
-    return (
-        rows.select(_KEY)
-        .sort("session", "security_id")
-        .join_asof(
-            told,
-            left_on="session",
-            right_on="knowledge_session",
-            by="security_id",
-            strategy="backward",
-            check_sortedness=False,
-        )
-        .join(ordinals.select("session", now="ordinal"), on="session")
-        .sort("described")
-        # The day may be none of the calendar: the session before it counts.
-        .join_asof(
-            ordinals.select(described="session", then="ordinal").sort("described"),
-            on="described",
-            strategy="backward",
-        )
-        .filter(pl.col("now") - pl.col("then") <= FACTS_SESSIONS)
-        .select(*_KEY, "aum")
-    )
 
 
 def _mean_volumes(

@@ -23,22 +23,33 @@ from pydantic import (
 
 from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.base import Identifier, SettingsModel, described, refuse
+from quant_platform.settings.screener_fields import FIELDS, NUMBERS, near_fields
 from quant_platform.settings.wording import plain, quoted
 
-ScreenerField = Literal[
-    "close",
-    "volume",
-    "Value.Traded",
-    "change",
-    "Perf.1M",
-    "Perf.Y",
-    "Volatility.M",
-    "SMA50",
-    "SMA200",
-    "SMA50.Slope",
-    "RSI",
-]
-"""The numeric columns of the screener; a test holds this list to the table's contract."""
+
+def _known(among: Sequence[str]) -> Callable[[object], object]:
+    """Return what refuses a name that is no column, with the names that come near it."""
+
+    def check(name: object) -> object:
+        if name in among:
+            return name
+        other = isinstance(name, str) and name in FIELDS
+        near = near_fields(str(name), among)
+        raise refuse(
+            f"found {_echo(name)}" + (f", a column of {FIELDS[str(name)].unit}" if other else ""),
+            expected=" or ".join(near) if near else f"one of {', '.join(among)}",
+            mend="" if not near else f"write {near[0]}",
+        )
+
+    return check
+
+
+def _schema(among: Sequence[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(among)})
+
+
+NumberField = Annotated[str, BeforeValidator(_known(NUMBERS)), _schema(NUMBERS)]
+"""A column of the screener that is a number."""
 
 Comparison = Literal["greater", "egreater", "less", "eless", "equal"]
 Operation = Literal["greater", "egreater", "less", "eless", "equal", "in_range"]
@@ -100,7 +111,7 @@ _RIGHT_SCHEMA = {
 class FilterSettings(SettingsModel):
     """One rule of a scanner: a screener column compared with a number."""
 
-    left: ScreenerField = described("Column of the screener that is tested.")
+    left: NumberField = described("Column of the screener that is tested.")
     operation: Operation = described(
         "How it is compared: greater, egreater (at least), less, eless (at most), equal, or "
         "in_range (both bounds included)."
@@ -196,7 +207,7 @@ class ScannerSettings(SettingsModel):
     exclude_symbols: Annotated[
         tuple[Symbol, ...], Field(strict=False), AfterValidator(_each_once("symbol"))
     ] = described("Symbols that never pass, as EXCHANGE:TICKER.", ())
-    sort_by: ScreenerField = described(
+    sort_by: NumberField = described(
         "First cut: the column that decides which securities reach the filters.", "Value.Traded"
     )
     sort_order: SortOrder = described("desc: the largest first; asc: the smallest.", "desc")
@@ -208,7 +219,7 @@ class ScannerSettings(SettingsModel):
         Field(strict=False),
         AfterValidator(_consistent),
     ] = described("The rules, in the order in which they are asked; all must pass.")
-    final_sort_by: ScreenerField = described(
+    final_sort_by: NumberField = described(
         "Last cut: the column by which those that passed are ranked."
     )
     final_sort_order: SortOrder = described("desc: the largest first; asc: the smallest.", "desc")

@@ -11,18 +11,26 @@ from typing import Literal
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
+from quant_platform.features.avwap import avwap_features, avwap_windows
+from quant_platform.features.liquidity import liquidity_features, liquidity_windows
 from quant_platform.features.state import advance_state
-from quant_platform.features.trend import trend_features
+from quant_platform.features.trend import trend_features, trend_windows
 from quant_platform.lakehouse.contracts import CONTRACTS, contract_of
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.bars import published_bars
-from quant_platform.market.reference import published_actions, published_securities
+from quant_platform.market.reference import (
+    published_actions,
+    published_fund_facts,
+    published_securities,
+)
 from quant_platform.market.returns import session_returns
 from quant_platform.scanners.candidates import candidates_windows, unite
+from quant_platform.scanners.cross_section import cross_section_windows, rank_securities
 from quant_platform.scanners.engine import scan, scan_windows
 from quant_platform.scanners.screener import screen, screener_windows
 from quant_platform.scanners.universe import session_universe, universe_windows
 from quant_platform.settings import StateSettings, TrendSettings
+from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform.settings.universe import UniverseSettings
@@ -66,13 +74,18 @@ def span(calendar: SessionCalendar, first: date, last: date) -> SessionRange:
     return SessionRange(calendar, tuple(calendar.between(first, last)), HISTORY)
 
 
+def empty(kind: str) -> pl.DataFrame:
+    """Table of which nothing was made."""
+    return contract_of(f"x/{kind}").empty()
+
+
 def handed(
     tables: Tables, windows: Mapping[str, Window], wanted: SessionRange
 ) -> dict[str, pl.LazyFrame]:
     """Bound tables to the partitions that the windows load, as the IO manager does."""
     frames = {}
     for name, window in windows.items():
-        rows = tables[window.table]
+        rows = tables[window.table] if window.table in tables else empty(window.table)
         partition = contract_of(f"x/{window.table}").partition
         frames[name] = rows.filter(pl.col(partition).is_in(wanted.loaded(window))).lazy()
     return frames
@@ -92,11 +105,36 @@ def market(sleeve: str, source: SimulatedSource | None = None, last: date = LAST
         "securities": published_securities(source, sleeve, wanted).rows,
         "bars": bars,
         "actions": actions,
-        "features_trend": trend_features(frames, TREND, wanted),
         "features_state": advance_state(frames | nothing, StateSettings(), wanted),
         "returns": session_returns(frames, ReturnsSettings(execution_price=executed), wanted),
     }
+    if sleeve == "etfs":
+        tables["fund_facts"] = published_fund_facts(source, sleeve, wanted).rows
+    tables |= featured(tables, wanted)
+    tables |= {"cross_section": ranked(tables, wanted)}
     return tables | {"screener": screened(tables, wanted)}
+
+
+def featured(
+    tables: Tables, wanted: SessionRange, settings: TrendSettings = TREND
+) -> dict[str, pl.DataFrame]:
+    """Make the feature tables of finite windows that the screener reads."""
+    made: dict[str, pl.DataFrame] = {}
+    for kind, windows, function in (
+        ("features_trend", trend_windows, trend_features),
+        ("features_avwap", avwap_windows, avwap_features),
+        ("features_liquidity", liquidity_windows, liquidity_features),
+    ):
+        frames = handed({**tables, **made}, windows(settings), wanted)
+        made[kind] = function(frames, settings, wanted)
+    return made
+
+
+def ranked(tables: Tables, wanted: SessionRange) -> pl.DataFrame:
+    """Rank the securities of a range by the shipped weights."""
+    there = {**tables, "universe": belonging(tables, wanted)}
+    frames = handed(there, cross_section_windows(), wanted)
+    return rank_securities(frames, CrossSectionSettings(), wanted)
 
 
 def belonging(
@@ -112,7 +150,7 @@ def belonging(
 def screened(tables: Tables, wanted: SessionRange) -> pl.DataFrame:
     """Screen the universe of a range and hold the rows to their contract."""
     there = {**tables, "universe": belonging(tables, wanted)}
-    made = screen(handed(there, screener_windows(TREND), wanted), TREND, wanted)
+    made = screen(handed(there, screener_windows(there), wanted), None, wanted)
     return CONTRACTS["screener"].validate("x/screener", made)
 
 

@@ -1,10 +1,9 @@
-"""The screener: listed and traded as known at the cutoff, and value traded by its definition."""
+"""The screener: listed and traded as known at the cutoff, each column the feature of its line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from statistics import fmean
 from typing import Any
 
 import polars as pl
@@ -12,11 +11,12 @@ import pytest
 
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.lakehouse.contracts.screener import SCREENER
-from quant_platform.scanners.screener import VALUE_SESSIONS, screen, screener_windows
+from quant_platform.scanners.screener import screen, screener_windows
 from quant_platform.settings import TrendSettings
-from quant_platform_tests.features.naive import corrected, known, walk
+from quant_platform.settings.screener_fields import FIELDS, NUMBERS
+from quant_platform_tests.features.naive import corrected, walk
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, bars_frame, span
-from quant_platform_tests.scanners.chain import belonging, handed
+from quant_platform_tests.scanners.chain import belonging, featured, handed
 
 DAYS = SESSIONS[:60]
 STRICT = TrendSettings(max_missing_share=0.0)
@@ -60,6 +60,7 @@ def run(
     settings: TrendSettings = STRICT,
     derivations: Mapping[str, Rows] | None = None,
 ) -> pl.DataFrame:
+    """Screen bars through the real features; tables that are given stand in their place."""
     wanted = span(first, last)
     tables = {
         "bars": bars if isinstance(bars, pl.DataFrame) else bars_frame(bars),
@@ -67,10 +68,12 @@ def run(
     }
     tables["actions"] = table("actions", [])
     tables["universe"] = belonging(tables, wanted)
-    for kind in ("features_trend", "features_state", "returns"):
-        tables[kind] = table(kind, (derivations or {}).get(kind, []))
-    frames = handed(tables, screener_windows(settings), wanted)
-    return SCREENER.validate("x/screener", screen(frames, settings, wanted))
+    if derivations is None:
+        tables |= featured(tables, wanted, settings)
+    else:
+        tables |= {kind: table(kind, rows) for kind, rows in derivations.items()}
+    frames = handed(tables, screener_windows(tables), wanted)
+    return SCREENER.validate("x/screener", screen(frames, None, wanted))
 
 
 def sessions_of(made: pl.DataFrame, security: str) -> list[date]:
@@ -179,20 +182,95 @@ def test_the_other_columns_are_those_of_the_session() -> None:
     ]
 
 
-# -- value traded ----------------------------------------------------------------------------------
+def test_every_line_of_the_field_table_is_the_feature_that_it_names() -> None:
+    """Each column is given a value of its own, in a table that has nothing else."""
+    lines = [f for f in FIELDS.values() if f.kind == "number" and f.table]
+    tables = {field.table for field in lines} - {"bars"}
+    rows: dict[str, dict[str, Any]] = {kind: {} for kind in tables}
+    values = {field.name: (number + 1) / 64 for number, field in enumerate(lines)}
+    for field in lines:
+        if field.table == "bars":
+            continue
+        value = values[field.name]
+        rows[field.table][field.column] = -value if field.name == "High.52W.Distance" else value
+    told = {"session": DAYS[0], "known_at": CALENDAR.close(DAYS[0]), "known_at_basis": "observed"}
+    rows["fund_facts"] |= {**told, "knowledge_session": DAYS[0], "security_id": "a"}
+    derivations: dict[str, Rows] = {
+        kind: [given if kind == "fund_facts" else derived(kind, DAYS[0], "a", **given)]
+        for kind, given in rows.items()
+    }
+    bars = walk("a", DAYS[:1], 1)
+    fund = description("a", DAYS[0], asset_class="etf")
+    (made,) = run(bars, [fund], DAYS[0], DAYS[0], derivations=derivations).to_dicts()
+    assert made["volume"] == bars[0]["volume"]
+    values["High.52W.Distance"] *= -1
+    values["ATRP"] /= 100
+    for field in lines:
+        if field.table != "bars":
+            assert made[field.name] == pytest.approx(values[field.name], rel=1e-6), field.name
+    assert len(lines) == len(NUMBERS) - 1  # market capitalisation has no source yet
+    assert made["market_cap_basic"] is None
 
 
-def naive_value(
-    rows: Rows, security: str, session: date, listed: date, missing: int
-) -> float | None:
-    """Average what was known of the last 20 sessions, one by one."""
-    end = CALENDAR.ordinal(session)
-    window = CALENDAR.sessions[end - VALUE_SESSIONS + 1 : end + 1]
-    if window[0] < max(listed, DAYS[0]):
-        return None
-    bars = known(rows, session).get(security, {})
-    values = [bars[day]["close"] * bars[day]["volume"] for day in window if day in bars]
-    return fmean(values) if len(values) >= VALUE_SESSIONS - missing else None
+@pytest.mark.parametrize(
+    ("symbol", "asset_class", "expected"),
+    [
+        ("BINANCE:BTCUSDT", "crypto", ("spot", "BTC", "USDT")),
+        ("BINANCE:BTCUSDT.P", "crypto", ("swap", "BTC", "USDT")),
+        ("BINANCE:BTCFDUSD", "crypto", ("spot", "BTC", "FDUSD")),
+        ("BINANCE:USDCUSDT", "crypto", ("spot", "USDC", "USDT")),
+        ("BINANCE:USDT", "crypto", ("spot", None, None)),
+        ("BINANCE:ABC", "crypto", ("spot", None, None)),
+        ("NYSE:CUSD", "stock", ("stock", None, None)),
+        ("AMEX:SPY", "etf", ("fund", None, None)),
+    ],
+)
+def test_class_and_symbol_say_what_it_is(
+    symbol: str, asset_class: str, expected: tuple[str | None, ...]
+) -> None:
+    told = [description("a", DAYS[0], symbol=symbol, asset_class=asset_class)]
+    made = run(walk("a", DAYS[:1], 1), told, last=DAYS[0])
+    assert made.select("type", "base_currency", "currency").rows() == [expected]
+
+
+def test_a_fund_is_what_was_last_told_of_it() -> None:
+    """A category of the issuer stands before that of the listing; a known name is an id."""
+
+    def fact(known: date, **facts: Any) -> dict[str, Any]:
+        return {
+            "knowledge_session": known,
+            "security_id": "a",
+            "session": DAYS[0],
+            "known_at": CALENDAR.close(known) + timedelta(minutes=20),
+            "known_at_basis": "observed",
+        } | facts
+
+    told = [
+        fact(DAYS[2], aum=5.0, category="Bond"),
+        fact(DAYS[4], aum=7.0, category="71"),
+    ]
+    fund = description("a", DAYS[0], asset_class="etf", category="Buffer")
+    bars = walk("a", DAYS[:6], 1)
+    trend = [derived("features_trend", d, "a", close=1.0, bars_252=1) for d in DAYS[:6]]
+    given: dict[str, Rows] = {"fund_facts": told, "features_trend": trend}
+    made = run(bars, [fund], last=DAYS[5], derivations=given)
+    assert made["aum"].to_list() == [None, None, 5.0, 5.0, 7.0, 7.0]
+    assert made["category"].to_list() == ["Buffer", "Buffer", "57", "57", "71", "71"]
+
+
+def test_rows_of_version_1_are_read_with_what_they_lack_as_null() -> None:
+    made = run(walk("a", DAYS[:30], 1), [description("a", DAYS[0])])
+    old = ["session", "security_id", "symbol", "asset_class", "exchange", "sector", "category"]
+    old += ["close", "volume", "Value.Traded", "change", "Perf.1M", "Perf.Y", "Volatility.M"]
+    old += ["SMA50", "SMA200", "SMA50.Slope", "RSI"]
+    read = SCREENER.upgrades[1](made.select(old).lazy()).collect()
+    read = SCREENER.validate("x/screener", read)
+    assert read.select(old).equals(made.select(old))
+    assert read["type"].unique().to_list() == ["stock"]
+    assert read["ADX"].null_count() == read.height
+
+
+# -- the laws --------------------------------------------------------------------------------------
 
 
 def news() -> list[dict[str, Any]]:
@@ -216,45 +294,6 @@ LISTED = {name: DAYS[15 if name == "young" else 0] for name in ("whole", "gappy"
 LISTED["fixed"] = DAYS[0]
 TOLD = [description(name, DAYS[0], listed_on=day) for name, day in LISTED.items()]
 
-
-@pytest.mark.parametrize(("share", "missing"), [(0.0, 0), (0.05, 1), (0.1, 2)])
-def test_value_traded_is_the_mean_of_what_was_known(share: float, missing: int) -> None:
-    made = run(ROWS, TOLD, settings=TrendSettings(max_missing_share=share))
-    values = 0
-    for one in made.to_dicts():
-        security, session = one["security_id"], one["session"]
-        expected = naive_value(ROWS, security, session, LISTED[security], missing)
-        if expected is None:
-            assert one["Value.Traded"] is None, (security, session)
-        else:
-            values += 1
-            assert one["Value.Traded"] == pytest.approx(expected, rel=1e-14), (security, session)
-    assert values > 130
-
-
-def test_value_traded_begins_with_the_twentieth_bar() -> None:
-    made = run(ROWS, TOLD, settings=TrendSettings(max_missing_share=0.05))
-    for name, begin in (("whole", 0), ("young", 15)):
-        filled = made.filter(pl.col("security_id") == name).drop_nulls("Value.Traded")
-        assert filled["session"].to_list()[0] == DAYS[begin + VALUE_SESSIONS - 1]
-
-
-def test_a_split_inside_the_window_changes_no_value() -> None:
-    plain = walk("a", DAYS, 1)
-    split = [
-        one
-        if one["session"] < DAYS[30]
-        else one
-        | {name: one[name] / 4 for name in ("open", "high", "low", "close")}
-        | {"volume": one["volume"] * 4}
-        for one in plain
-    ]
-    whole, halved = (run(bars, [description("a", DAYS[0])]) for bars in (plain, split))
-    assert halved["Value.Traded"].equals(whole["Value.Traded"])
-    assert halved["close"].to_list()[30] == whole["close"].to_list()[30] / 4
-
-
-# -- the laws --------------------------------------------------------------------------------------
 
 EVENTS = [
     *TOLD,
@@ -301,17 +340,6 @@ def test_securities_do_not_depend_on_one_another() -> None:
 def test_a_market_without_bars_or_descriptions_has_no_rows() -> None:
     assert run([], TOLD).equals(SCREENER.empty())
     assert run(ROWS, []).equals(SCREENER.empty())
-
-
-def test_the_window_reaches_what_value_traded_needs_and_no_further() -> None:
-    session = DAYS[40]
-    window = screener_windows(STRICT)["bars"]
-    assert window.lookback == VALUE_SESSIONS - 1
-    bars, told = walk("a", DAYS, 1), [description("a", DAYS[0])]
-    assert run(bars, told, session, session)["Value.Traded"].null_count() == 0
-    oldest = CALENDAR.offset(session, -window.lookback)
-    shorter = [one for one in bars if one["session"] != oldest]
-    assert run(shorter, told, session, session)["Value.Traded"].null_count() == 1
 
 
 def test_what_is_stale_is_out_of_the_universe_until_it_trades() -> None:

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from quant_platform.lakehouse.contracts import CONTRACTS
+from quant_platform.scanners.fund_facts import FACTS_SESSIONS
 from quant_platform.scanners.universe import (
-    FACTS_SESSIONS,
     FEWEST_BARS,
     session_universe,
     survivors_of,

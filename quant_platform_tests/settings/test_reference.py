@@ -70,7 +70,7 @@ class _EditorLoader(yaml.SafeLoader):
         ("sleeve", {"calendar": "XNYS", "asset_classes": ["stock"], "sources": {"bras": "x"}}),
         ("sleeve", {"asset_classes": ["stock"]}),
         ("sleeve", {"calendar": "XNYS", "asset_classes": ["stock"], "scanners": []}),
-        ("scanner", {"filters": [], "final_sort_by": "Perf.3M", "limit": 3}),
+        ("scanner", {"filters": [], "final_sort_by": "Perf.2M", "limit": 3}),
         ("scanner", {"filters": [{"left": "RSI"}], "final_sort_by": "RSI", "limit": 3}),
         ("meta", {"members": ["crypto"], "profiles": ["kelly"]}),
         ("meta", {"profiles": ["hrp"]}),

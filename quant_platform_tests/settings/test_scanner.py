@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import polars as pl
 import pytest
 
 from quant_platform.errors import ConfigError
 from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.settings.base import SettingsModel
-from quant_platform.settings.scanner import ScannerNames, ScannerSettings, ScreenerField, rules_of
+from quant_platform.settings.scanner import ScannerNames, ScannerSettings, rules_of
 from quant_platform.settings.schemas import schema_of
+from quant_platform.settings.screener_fields import FIELDS, NUMBERS
 from quant_platform_tests.scanners.manifests import SHIPPED, manifest, shipped
 
 GOOD = """\
@@ -42,10 +41,12 @@ def test_a_manifest_says_what_is_asked_in_which_order() -> None:
     assert (found.name, found.asset_class) == ("tried", "stock")
 
 
-def test_the_fields_are_the_numeric_columns_of_the_screener() -> None:
-    numeric = [name for name, dtype in SCREENER.empty().schema.items() if dtype.is_numeric()]
-    assert list(get_args(ScreenerField)) == numeric
-    assert pl.Float64 in SCREENER.empty().schema.values()
+def test_the_fields_are_the_columns_of_the_screener() -> None:
+    schema = SCREENER.empty().schema
+    numeric = [name for name, dtype in schema.items() if dtype.is_numeric()]
+    assert list(NUMBERS) == numeric
+    assert set(schema) - set(FIELDS) == {"session", "security_id", "symbol", "asset_class"}
+    assert pl.Float64 in schema.values()
 
 
 def test_the_editors_schema_knows_fields_and_both_forms_of_a_threshold() -> None:
@@ -71,7 +72,7 @@ REFUSALS = {
     ),
     "text column": (
         filters("{left: sector, operation: equal, right: 1}"),
-        ["filters.0.left", "'sector'", "close or volume"],
+        ["filters.0.left", "'sector', a column of name", "one of close, volume"],
     ),
     "wrong operator": (
         filters("{left: RSI, operation: above, right: 0}"),
@@ -170,7 +171,7 @@ REFUSALS = {
     ),
     "unknown sort field": (
         GOOD.replace("final_sort_by: Perf.1M", "final_sort_by: Perf"),
-        ["final_sort_by", "'Perf'", "Perf.Y or Perf.1M"],
+        ["final_sort_by", "'Perf'", "expected Perf.Y or Perf.W"],
     ),
     "sort order": (GOOD + "sort_order: down\n", ["sort_order", "'down'", "desc or asc"]),
     "unknown key": (GOOD + "limits: 3\n", ["unknown key 'limits'", "expected limit"]),

@@ -1,83 +1,97 @@
-"""The screener: what scanners look at, named as users of screeners know it."""
+"""The screener: what scanners look at, in the columns of the field table."""
 
 from __future__ import annotations
 
+import types
+from typing import Any
+
 import dataframely as dy
+import polars as pl
 
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.rules import row_count
+from quant_platform.settings.screener_fields import FIELDS, ScreenerField
+
+_NEVER_NULL = ("exchange", "type", "close", "volume")
 
 
-class Screener(dy.Schema):
-    """One listed security at one session's cutoff."""
+def _column(field: ScreenerField) -> dy.Column:
+    """Column of the contract that a line of the field table describes."""
+    nullable = field.name not in _NEVER_NULL
+    if field.kind == "text":
+        least = None if nullable else 1
+        told = f"{field.description}, {field.unit}"
+        told += "; null where it is none or unknown." if nullable else "."
+        return dy.String(nullable=nullable, min_length=least, description=told)
+    bounded = not field.least is field.above is field.most is None
+    told = f"{field.description}, {field.unit}{'' if bounded else ', signed'}"
+    if field.table:
+        told += f"; {field.column} of {field.table}"
+        told += ", null where that is." if nullable else "."
+    else:
+        told += "; null where no source tells it."
+    kind = dy.Float64 if field.wide else dy.Float32
+    return kind(
+        nullable=nullable,
+        min=field.least,
+        min_exclusive=field.above,
+        max=field.most,
+        description=told,
+    )
+
+
+class _Identity(dy.Schema):
+    """Whose row it is."""
 
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
     symbol = dy.String(min_length=3, description="EXCHANGE:TICKER as of the session.")
-    exchange = dy.String(min_length=1, description="Exchange code, as in the symbol.")
     asset_class = dy.Enum(["stock", "etf", "crypto"], description="What kind of thing it is.")
-    sector = dy.String(nullable=True, description="Sector of a stock; null where unknown.")
-    category = dy.String(nullable=True, description="Category of a fund or coin; null if unknown.")
-    close = dy.Float64(min_exclusive=0, description="Close of the session, price.")
-    volume = dy.Float64(min=0, description="Units traded in the session.")
-    value_traded = dy.Float64(
-        alias="Value.Traded",
-        nullable=True,
-        min=0,
-        description="Mean of close times volume over 20 sessions, money; null until there are 20.",
-    )
-    change = dy.Float64(
-        nullable=True, min=-1, description="Return of the session, fraction; null on the first."
-    )
-    perf_1m = dy.Float32(
-        alias="Perf.1M",
-        nullable=True,
-        min=-1,
-        description="Return over 21 sessions, fraction; null until there are as many.",
-    )
-    perf_y = dy.Float32(
-        alias="Perf.Y",
-        nullable=True,
-        min=-1,
-        description="Return over 252 sessions, fraction; null until there are as many.",
-    )
-    volatility_m = dy.Float32(
-        alias="Volatility.M",
-        nullable=True,
-        min=0,
-        description="Standard deviation of 21 daily log returns, fraction per session; null until "
-        "there are as many.",
-    )
-    sma_50 = dy.Float32(
-        alias="SMA50",
-        nullable=True,
-        min_exclusive=0,
-        description="Mean close of 50 sessions, price; null until there are as many.",
-    )
-    sma_200 = dy.Float32(
-        alias="SMA200",
-        nullable=True,
-        min_exclusive=0,
-        description="Mean close of 200 sessions, price; null until there are as many.",
-    )
-    sma_50_slope = dy.Float32(
-        alias="SMA50.Slope",
-        nullable=True,
-        description="Change of SMA50 over 10 sessions, percent, signed; null until there are 60.",
-    )
-    rsi = dy.Float32(
-        alias="RSI",
-        nullable=True,
-        min=0,
-        max=100,
-        description="RSI of 14 bars, 0..100; null before the state has seen as many.",
+
+
+_COLUMNS: dict[str, Any] = {name: _column(field) for name, field in FIELDS.items()}
+Screener: type[dy.Schema] = types.new_class(
+    "Screener",
+    (_Identity,),
+    exec_body=lambda body: body.update(
+        {
+            "__doc__": "One listed security at one session's cutoff.",
+            "__module__": __name__,
+            **_COLUMNS,
+        }
+    ),
+)
+"""Schema of the table: a column for each line of the field table."""
+
+
+def _narrower(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 had fewer columns."""
+    lacking = [
+        pl.lit(None, dtype=column.dtype).alias(name)
+        for name, column in _COLUMNS.items()
+        if name not in _VERSION_1
+    ]
+    kinds = {"etf": "fund", "stock": "stock"}
+    swap = pl.col("symbol").str.ends_with(".P")
+    told = pl.col("asset_class").cast(pl.String).replace_strict(kinds, default=None)
+    kind = pl.coalesce(told, pl.when(swap).then(pl.lit("swap")).otherwise(pl.lit("spot")))
+    return (
+        rows.with_columns(*lacking)
+        .with_columns(type=kind, **{"Value.Traded": pl.col("Value.Traded").cast(pl.Float32)})
+        .select(*Screener.columns())
     )
 
+
+_VERSION_1 = (
+    *("exchange", "sector", "category", "close", "volume", "Value.Traded", "change", "Perf.1M"),
+    *("Perf.Y", "Volatility.M", "SMA50", "SMA200", "SMA50.Slope", "RSI"),
+)
 
 SCREENER = Contract(
     kind="screener",
     schema=Screener,
-    version=1,
+    version=2,
     grain="one listed security with a bar on the session",
     rules=(row_count(),),
+    upgrades={1: _narrower},
 )

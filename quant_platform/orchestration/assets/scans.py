@@ -19,7 +19,9 @@ GROUP = "scans"
 
 def scan_stages(sleeve: SleeveContext) -> list[Stage]:
     """Stages of a sleeve's scans, upstream first."""
-    trend, names = sleeve.platform.features.trend, tuple(sleeve.scanners)
+    names = tuple(sleeve.scanners)
+    # Only funds have facts: in another sleeve there is no such table.
+    facts = sleeve.source.kinds if "etf" in sleeve.sleeve.asset_classes else frozenset()
     ranking = sleeve.sleeve.cross_section
     return [
         sleeve.decided(
@@ -46,12 +48,11 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
         sleeve.decided(
             "screener",
             function=screen,
-            settings=trend,
             modules=(screen.__module__,),
             description="What scanners look at: every listed security with a bar on the session, "
             "in the names that users of screeners know.",
             group=GROUP,
-            windows=sleeve.windows(screener_windows(trend)),
+            windows=sleeve.windows(screener_windows(facts)),
         ),
         *(
             sleeve.decided(
