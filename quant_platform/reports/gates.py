@@ -23,7 +23,7 @@ from quant_platform.execution.readiness import GATES as EVENING_GATES
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.scanners.engine import DUTY
+from quant_platform.scanners.engine import DUTY, RESTING
 from quant_platform.scanners.universe import SCREENS
 from quant_platform.selection.veto import CUT, VETOES
 from quant_platform.settings import Settings
@@ -112,7 +112,9 @@ def gate_counts(
         elif table.endswith("/universe"):
             counted = _audited(rows, "passes", ~pl.col("passed")).join(_duties(SCREENS), on="gate")
         else:
-            counted = _audited(rows, "passes", ~pl.col("passed")).with_columns(duty=pl.lit(DUTY))
+            resting = pl.when(pl.col("gate").is_in(RESTING)).then(pl.lit("guard"))
+            counted = _audited(rows, "passes", ~pl.col("passed"))
+            counted = counted.with_columns(duty=resting.otherwise(pl.lit(DUTY)))
         parts.append(_on_sessions(counted, table, wanted).collect())
     return pl.concat(parts).sort(GATES.key)
 

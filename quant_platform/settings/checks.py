@@ -21,6 +21,8 @@ META = "meta"
 NYSE = "XNYS"
 LAGGING_TABLES = ("bars",)
 """Tables whose source may not say when a row was published."""
+CRYPTO_VENUES = ("BINANCE",)
+"""Where coins are traded (chapter 04 of the specification); others are for research."""
 _HOW_TO_MOVE = {"name": "rename the file", "asset_class": "move the file"}
 
 
@@ -174,6 +176,21 @@ def _sleeves(settings: Settings, tree: LayeredTree) -> Iterator[Problem]:
                     f"scanners: {found} looks at {scanner.asset_class}, which {name} does not hold",
                     f"scanners of {' or '.join(sleeve.asset_classes)}",
                     "correct scanners or asset_classes",
+                )
+            elif scanner.research:
+                yield Problem(
+                    _place_of_item(tree, path, found),
+                    f"scanners: {found} is for research alone and can not feed weights",
+                    "scanners without research: true",
+                    "take it out of the list",
+                )
+            elif scanner.asset_class == "crypto" and scanner.exchanges != CRYPTO_VENUES:
+                yield Problem(
+                    _place_of_item(tree, path, found),
+                    f"scanners: {found} looks at {' or '.join(scanner.exchanges) or 'any venue'}, "
+                    "and coins are traded on one",
+                    f"a scanner with exchanges [{', '.join(CRYPTO_VENUES)}]",
+                    "give it a universe of that venue, or take it out of the list",
                 )
 
 

@@ -7,7 +7,7 @@ remembers the place it came from last, so an error names the layer that caused i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -111,6 +111,13 @@ class LayeredTree:
         if isinstance(value, list):
             self.places.update({known: places[known] for known in _below(path, places)})
 
+    def forget(self, path: KeyPath, below: Iterable[KeyPath]) -> None:
+        """Take out what is at ``path``, with the places below it."""
+        parent = self.at(path[:-1])
+        parent.pop(str(path[-1]))
+        for known in below:
+            self.places.pop((*path, *known), None)
+
     def _parent(self, path: KeyPath, place: Place) -> dict[str, Any]:
         """Return the mapping that holds ``path``; what is missing on the way is made."""
         node = self.values
@@ -122,7 +129,7 @@ class LayeredTree:
         return node
 
     def _forget_items(self, path: KeyPath, replaced: object) -> None:
-        if isinstance(replaced, list):
+        if isinstance(replaced, list) and replaced:
             for known in _below(path, self.places):
                 del self.places[known]
 

@@ -2,7 +2,7 @@
 
 1. Find the project folder and read the files of ``assets_config/`` with lines (``files``).
 2. Lay model defaults, files, environment and overrides over one another; each path keeps the
-   place it came from.
+   place it came from. Under each scanner its presets are laid (``presets``).
 3. Validate each file by its model; then what no model can see alone (``checks``).
 4. Collect every problem on the way and raise the first with its file and line.
 
@@ -28,11 +28,12 @@ from quant_platform.settings.files import lay_files
 from quant_platform.settings.layers import LayeredTree, lay_overrides
 from quant_platform.settings.platform import PlatformSettings
 from quant_platform.settings.portfolio import MetaSettings
+from quant_platform.settings.presets import lay_presets
 from quant_platform.settings.problems import KeyPath, from_validation, raise_first
 from quant_platform.settings.project import CONFIG_FOLDER, find_project_root, is_folder
 from quant_platform.settings.regimes import RegimeSettings
 from quant_platform.settings.resolved import Settings
-from quant_platform.settings.scanner import ScannerSettings
+from quant_platform.settings.scanner import PresetSettings, ScannerSettings
 from quant_platform.settings.sleeve import SleeveSettings
 
 Model = TypeVar("Model", bound=SettingsModel)
@@ -78,9 +79,11 @@ def load_settings(
     readable = lay_files(tree, folder / CONFIG_FOLDER)
     lay_environment(tree, variables)
     lay_overrides(tree, overrides or {})
+    lay_presets(tree)
     platform = _validated(PlatformSettings, tree, ("platform",), readable)
     sleeves = _each_validated(SleeveSettings, tree, "sleeves", readable)
     scanners = _each_validated(ScannerSettings, tree, "scanners", readable)
+    presets = _each_validated(PresetSettings, tree, "presets", readable)
     metas = _each_validated(MetaSettings, tree, "metas", readable)
     execution = _validated(ExecutionSettings, tree, ("execution",), readable)
     regimes = _validated(RegimeSettings, tree, ("regimes",), readable)
@@ -92,6 +95,7 @@ def load_settings(
         platform=platform,
         sleeves=sleeves,
         scanners=scanners,
+        presets=presets,
         metas=metas,
         execution=execution,
         regimes=regimes,

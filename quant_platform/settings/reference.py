@@ -29,14 +29,16 @@ else is replaced. `quant config show --origins` prints every value with the laye
 The environment names a key in upper case, with two underscores between levels, and its value is
 YAML: `QUANT_PLATFORM__HISTORY_START=2024-01-02`, `QUANT_PLATFORM__EMBEDDED_MARKET__SEED=3`,
 `QUANT_SLEEVES__CRYPTO__SYMBOLS=20`, `QUANT_SCANNERS__US_TREND__LIMIT=10`,
-`QUANT_METAS__META__TRAIN=120`, `QUANT_EXECUTION__CASH=50000`,
+`QUANT_PRESETS__STOCK_HYGIENE__PRICE__MIN=3`, `QUANT_METAS__META__TRAIN=120`,
+`QUANT_EXECUTION__CASH=50000`,
 `QUANT_REGIMES__SMOOTHING__WORSEN_AFTER=3`, `QUANT_PLATFORM__EXTRA_HOLIDAYS='{XNYS: [2025-01-09]}'`.
 In a mapping with free keys every character besides letters and digits is `_`: `24/7` is `24_7`.
 `QUANT_PROJECT` names the project folder itself.
 
 `platform.yaml`, a sleeve and a scanner must be there. Without `execution.yaml` nothing is traded,
 without `regimes.yaml` there is no regime, without a file in `meta/` no meta-portfolio. A sleeve, a
-scanner or a meta more is a file more.
+scanner, a preset or a meta more is a file more. A scanner stands on presets (`base_preset`): each
+key that it does not say has the value of the nearest preset that does.
 
 Keys marked *no* under "In hash" cannot change a result; they are left out of `config_hash` and of
 the provenance of every table.

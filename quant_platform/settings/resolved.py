@@ -17,7 +17,7 @@ from quant_platform.settings.platform import PlatformSettings
 from quant_platform.settings.portfolio import MetaSettings
 from quant_platform.settings.problems import DEFAULT_PLACE, KeyPath, Place, dotted, place_of
 from quant_platform.settings.regimes import RegimeSettings
-from quant_platform.settings.scanner import ScannerSettings
+from quant_platform.settings.scanner import PresetSettings, ScannerSettings
 from quant_platform.settings.sections import SECTIONS
 from quant_platform.settings.sleeve import SleeveSettings
 
@@ -42,6 +42,8 @@ class Settings:
         The sleeves by name, in sorted order.
     scanners
         The scanners by name, in sorted order, whether a sleeve takes them or not.
+    presets
+        What scanners stand on, by name, in sorted order; it is in the scanners already.
     metas
         The meta-portfolios by name, in sorted order; there may be none.
     execution
@@ -59,6 +61,7 @@ class Settings:
     platform: PlatformSettings
     sleeves: dict[str, SleeveSettings]
     scanners: dict[str, ScannerSettings]
+    presets: dict[str, PresetSettings]
     metas: dict[str, MetaSettings]
     execution: ExecutionSettings | None
     regimes: RegimeSettings | None
@@ -73,6 +76,7 @@ class Settings:
         platform: PlatformSettings,
         sleeves: dict[str, SleeveSettings],
         scanners: dict[str, ScannerSettings],
+        presets: dict[str, PresetSettings],
         metas: dict[str, MetaSettings],
         execution: ExecutionSettings | None,
         regimes: RegimeSettings | None,
@@ -88,6 +92,7 @@ class Settings:
             platform=platform,
             sleeves=sleeves,
             scanners=scanners,
+            presets=presets,
             metas=metas,
             execution=execution,
             regimes=regimes,

@@ -18,8 +18,13 @@ from quant_platform.settings.base import (
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-FROM_PLACE = {"name": "the file's name", "asset_class": "the folder's name"}
-"""Keys that a file need not say, because the loader takes them from where the file lies."""
+FROM_PLACE = {
+    "name": "the file's name",
+    "asset_class": "the folder's name",
+    "final_sort_by": "that of base_preset",
+    "limit": "that of base_preset",
+}
+"""Keys that a file need not say: the loader takes them from where the file lies, or stands on."""
 
 Node = dict[str, Any]
 

@@ -331,8 +331,9 @@ STABLE_BASES = frozenset(
 )
 """Coins that are pegged to money: a pair of two of them has no trend worth trading."""
 MARKETS = {
-    # TradingView writes AMEX for NYSE Arca, where most funds are listed.
-    "america": ("NYSE", "NASDAQ", "AMEX", "CBOE"),
+    # TradingView writes AMEX for NYSE Arca, where most funds are listed. US is what an import says
+    # whose files name no exchange (docs/how-to/mappings).
+    "america": ("NYSE", "NASDAQ", "AMEX", "CBOE", "US"),
     "crypto": (),
 }
 """Exchanges of each market of the vendor; none where it is not bound to exchanges."""

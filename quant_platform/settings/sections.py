@@ -17,7 +17,7 @@ from quant_platform.settings.platform import PlatformSettings
 from quant_platform.settings.portfolio import MetaSettings
 from quant_platform.settings.project import CONFIG_FOLDER
 from quant_platform.settings.regimes import RegimeSettings
-from quant_platform.settings.scanner import ScannerSettings
+from quant_platform.settings.scanner import PresetSettings, ScannerSettings
 from quant_platform.settings.sleeve import SleeveSettings
 
 
@@ -69,6 +69,14 @@ SECTIONS = {
         Section("platform", "platform", PlatformSettings, "platform.yaml"),
         Section("sleeves", "sleeve", SleeveSettings, "sleeves"),
         Section("scanners", "scanner", ScannerSettings, "scanners", classes=get_args(AssetClass)),
+        Section(
+            "presets",
+            "preset",
+            PresetSettings,
+            "presets",
+            required=False,
+            classes=get_args(AssetClass),
+        ),
         Section("metas", "meta", MetaSettings, "meta", required=False),
         Section("execution", "execution", ExecutionSettings, "execution.yaml", required=False),
         Section("regimes", "regimes", RegimeSettings, "regimes.yaml", required=False),

@@ -59,9 +59,16 @@ MARKET = {
     "QUANT_PLATFORM__REBALANCE__STEP": "1",
     "QUANT_METAS__META__TRAIN": "3",
     "QUANT_METAS__META__MIN_JOINT": "2",
+    # Without its presets a scanner asks for nothing that takes a month to know.
     **{
-        f"QUANT_SCANNERS__{name.upper()}__FILTERS": "[{left: close, operation: egreater, right: 0}]"
+        f"QUANT_SCANNERS__{name.upper()}__{key}": value
         for name in ("binance_spot_trend", "etf_equity_momentum", "us_trend")
+        for key, value in {
+            "BASE_PRESET": "null",
+            "EXCHANGES": "[BINANCE]" if name.startswith("binance") else "[]",
+            "FILTERS": "[{left: close, operation: egreater, right: 0}]",
+            "LIMIT": "25",
+        }.items()
     },
     **{name: value for sleeve in SLEEVES for name, value in short(sleeve).items()},
 }

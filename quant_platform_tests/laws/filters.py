@@ -2,8 +2,9 @@
 
 The gates are those that a scanner of the graph lists itself (``scan_gates``). A rule compares a
 column with a number: that number is put in the middle of what the screener holds, and the rule
-must then fire on every row that lies beyond, and pass every other. The limit is put at one, and the
-first symbol is excluded. The screener's rows are those of a filled lake.
+must then fire on every row that lies beyond, and pass every other. The limits are put at one, the
+first symbol is excluded, and of the pairs of a coin one is left. The screener's rows are those of a
+filled lake.
 
 A universe lists its screens as well (``universe_gates``). Where a screen compares with a number,
 that is put in the middle; ``stale`` must fire on a security whose bars are taken away, an index on
@@ -17,9 +18,15 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from quant_platform.orchestration.stage import Stage
-from quant_platform.scanners.engine import EXCLUDED, LIMIT, scan_gates
+from quant_platform.scanners.engine import BASE_LIMIT, EXCLUDED, IDENTITY, LIMIT, scan_gates
 from quant_platform.scanners.universe import universe_gates
-from quant_platform.settings.scanner import FilterSettings, ScannerSettings, rule_name
+from quant_platform.settings.scanner import (
+    COMPOSITE,
+    FilterSettings,
+    ScannerSettings,
+    rule_name,
+    rules_of,
+)
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.planted import rows_of
 from quant_platform_tests.laws.workshop import Workshop
@@ -46,9 +53,9 @@ def check_scanner(workshop: Workshop, stage: Stage) -> None:
     frames = {name: workshop.io.read(window, wanted) for name, window in stage.windows.items()}
     screener = frames["screener"].collect()
     for gate in scan_gates(stage.settings):
-        alone, expected = _only(gate.name, stage, screener)
+        name, alone, expected = _only(gate.name, stage, screener)
         made = stage.function(frames, alone, wanted)
-        told = _asked(rows_of(made, stage), gate.name)
+        told = _asked(rows_of(made, stage), name)
         keys = told.filter(~pl.col("passed")).select(*_KEY)
         if not 0 < keys.height < told.height or not keys.equals(expected.select(*_KEY).sort(*_KEY)):
             found = f"gate '{gate.name}' fired on {keys.height} of {told.height} rows"
@@ -102,33 +109,63 @@ def _asked(rows: pl.DataFrame, gate: str) -> pl.DataFrame:
     return entries.filter(rule=gate).sort(*_KEY)
 
 
-def _only(gate: str, stage: Stage, screener: pl.DataFrame) -> tuple[ScannerSettings, pl.DataFrame]:
-    """Return the scanner with one gate that divides what it looks at, and the rows beyond it."""
+def _only(
+    gate: str, stage: Stage, screener: pl.DataFrame
+) -> tuple[str, ScannerSettings, pl.DataFrame]:
+    """Return a scanner with one gate that divides what it looks at, and the rows beyond it.
+
+    The gate's name comes first: a rule that stands alone is called by its comparison.
+    """
     scanner: ScannerSettings = stage.settings
     everything = FilterSettings(left="close", operation="greater", right=0.0)
-    bare = scanner.model_copy(update={"filters": (everything,), "exclude_symbols": ()})
+    screener = screener.filter(pl.col("asset_class").cast(pl.String) == scanner.asset_class)
+    # Nothing but the gate stands between the screener and what is found.
+    kept = {"name", "asset_class", "sort_by", "final_sort_by", "final_sort_order", "limit"}
+    defaults = {
+        key: field.get_default(call_default_factory=True)
+        for key, field in ScannerSettings.model_fields.items()
+        if key not in kept
+    }
+    given = {"filters": (everything,), "prefilter_limit": 100_000}
+    bare = scanner.model_copy(update=defaults | given)
+    if scanner.final_sort_by == COMPOSITE:
+        bare = bare.model_copy(update={"final_sort_by": "close"})
     if gate == EXCLUDED:
         symbol = str(screener["symbol"].min())
-        return bare.model_copy(update={"exclude_symbols": (symbol,)}), screener.filter(
-            symbol=symbol
-        )
-    if gate == LIMIT:
-        column = scanner.final_sort_by
+        alone = bare.model_copy(update={"exclude_symbols": (symbol,)})
+        return gate, alone, screener.filter(symbol=symbol)
+    if gate == IDENTITY:
+        pairs = screener.sort("session", "Value.Traded", descending=[False, True], nulls_last=True)
+        place = pl.int_range(pl.len()).over("session", "base_currency")
+        known = pl.col("base_currency").is_not_null()
+        return gate, bare, pairs.filter(known, place > 0)
+    if gate in (LIMIT, BASE_LIMIT):
+        first = gate == BASE_LIMIT
+        column = scanner.sort_by if first else bare.final_sort_by
         best = pl.col(column).cast(pl.Float64)
-        order = best if scanner.final_sort_order == "asc" else -best
+        ascending = (scanner.sort_order if first else scanner.final_sort_order) == "asc"
+        order = best if ascending else -best
+        # A second pair of a coin is no candidate of either cut.
+        screener = screener.with_columns(
+            coin=pl.coalesce("base_currency", "security_id"), liquid=-pl.col("Value.Traded")
+        )
+        pairs = screener.sort("session", "coin", "liquid", "security_id", nulls_last=True)
+        screener = pairs.unique(["session", "coin"], keep="first", maintain_order=True)
         ranked = screener.with_columns(order=order).sort(
             "session", "order", "security_id", nulls_last=True
         )
         beyond = ranked.filter(pl.int_range(pl.len()).over("session") > 0)
-        return bare.model_copy(update={"limit": 1}), beyond
-    for rule in scanner.filters:
-        for comparison, _ in rule.comparisons:
-            if rule_name(rule.left, comparison) == gate:
-                middle = float(screener[rule.left].cast(pl.Float64).median())  # type: ignore[arg-type]
-                divided = FilterSettings(left=rule.left, operation=comparison, right=middle)
-                passes = BEYOND[comparison](pl.col(rule.left).cast(pl.Float64), middle)
-                failing = screener.filter(~passes.fill_null(False))
-                return bare.model_copy(update={"filters": (divided,)}), failing
+        return gate, bare.model_copy(update={gate: 1}), beyond
+    for rule in rules_of(scanner):
+        if rule.name == gate and isinstance(rule.right, float):
+            # A short history knows no ratings of 200 sessions: then the close is compared.
+            left = rule.left if screener[rule.left].n_unique() > 2 else "close"
+            middle = float(screener[left].cast(pl.Float64).median())  # type: ignore[arg-type]
+            divided = FilterSettings(left=left, operation=rule.comparison, right=middle)
+            passes = BEYOND[rule.comparison](pl.col(left).cast(pl.Float64), middle)
+            failing = screener.filter(~passes.fill_null(False))
+            name = rule_name(left, rule.comparison)
+            return name, bare.model_copy(update={"filters": (divided,)}), failing
     found = f"nothing is known to make its gate '{gate}' fire; add it to filters.py"
     raise LawBroken(LAW, stage.table, None, found)
 

@@ -50,7 +50,17 @@ TRADING: dict[str, Any] = {
     **{f"sleeves__{name}__portfolio__lookback": 3 for name in _SCANNERS},
     **{f"sleeves__{name}__portfolio__min_rows": 2 for name in _SCANNERS},
     **{f"sleeves__{name}__scanners": [scanner] for name, scanner in _SCANNERS.items()},
-    **{f"scanners__{scanner}__filters": _ANY for scanner in _SCANNERS.values()},
+    # Without its presets a scanner asks for nothing that takes a month to know.
+    **{
+        f"scanners__{scanner}__{key}": value
+        for scanner in _SCANNERS.values()
+        for key, value in {
+            "base_preset": None,
+            "exchanges": ["BINANCE"] if scanner.startswith("binance") else [],
+            "filters": _ANY,
+            "limit": 25,
+        }.items()
+    },
     "tables": [ORDERS],
 }
 

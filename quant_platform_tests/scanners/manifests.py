@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from quant_platform.lakehouse.contracts.screener import SCREENER
+from quant_platform.settings import Settings, load_settings
 from quant_platform.settings.documents import read_document
 from quant_platform.settings.problems import FILE_LAYER, Place, from_validation, raise_first
 from quant_platform.settings.scanner import ScannerSettings
@@ -33,10 +35,15 @@ def manifest(text: str, name: str = "tried", asset_class: str = "stock") -> Scan
         raise
 
 
+@cache
+def shipped_settings() -> Settings:
+    """Load the settings of the repository."""
+    return load_settings(FOLDER.parents[1], environ={})
+
+
 def shipped(name: str) -> ScannerSettings:
-    """Read a shipped manifest by its name."""
-    (path,) = (path for path in SHIPPED if path.stem == name)
-    return manifest(path.read_text(encoding="utf-8"), name, path.parent.name)
+    """Return a shipped scanner by its name, with all that its presets say."""
+    return shipped_settings().scanners[name]
 
 
 def row(security: str, session: date = DAY, **values: Any) -> dict[str, Any]:
@@ -47,6 +54,7 @@ def row(security: str, session: date = DAY, **values: Any) -> dict[str, Any]:
         "symbol": f"NYSE:{security.upper()}",
         "exchange": "NYSE",
         "asset_class": "stock",
+        "type": "stock",
         "close": 10.0,
         "volume": 100.0,
     } | values

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.lakehouse.contracts.scan import SCAN
-from quant_platform.scanners.engine import EXCLUDED, LIMIT, scan, scan_windows
+from quant_platform.scanners.engine import EXCLUDED, LIMIT, scan, scan_all, scan_windows
 from quant_platform.settings.scanner import ScannerSettings
 from quant_platform_tests.lakehouse.small_lake import SESSIONS, span
 from quant_platform_tests.scanners.manifests import DAY, manifest, row, screener
@@ -219,3 +219,212 @@ def test_the_audit_agrees_with_the_verdict(frame: pl.DataFrame) -> None:
         assert not ranked or one["passed"] == (one["rank"] <= SCANNER.limit)
     for (_,), rows in made.filter(pl.col("rank").is_not_null()).group_by("session"):
         assert sorted(rows["rank"]) == list(range(1, rows.height + 1))
+
+
+# -- layers beyond filters -------------------------------------------------------------------------
+
+HEAD = "final_sort_by: change\nlimit: 3\n"
+
+
+def coin(base: str, value: float, *, tail: str = "USDT", **more: Any) -> dict[str, Any]:
+    """Lay out a pair of a coin."""
+    ticker = f"{base}{tail}"
+    return liquid(
+        ticker.lower(),
+        value,
+        symbol=f"BINANCE:{ticker}",
+        exchange="BINANCE",
+        asset_class="crypto",
+        type="swap" if tail.endswith(".P") else "spot",
+        base_currency=base,
+        currency=tail.removesuffix(".P"),
+        **more,
+    )
+
+
+def crypto(text: str) -> ScannerSettings:
+    return manifest(text + HEAD, asset_class="crypto")
+
+
+def test_names_say_who_is_looked_at_before_anything_is_cut() -> None:
+    scanner = manifest(
+        "filters:\n"
+        "  - {left: sector, operation: in, right: [Energy]}\n"
+        "  - {left: category, operation: not_in, right: ['27']}\n"
+        "  - {left: RSI, operation: greater, right: 50}\n"
+        "prefilter_limit: 3\n" + HEAD
+    )
+    rows = [
+        liquid("a", 9.0, sector="Utilities"),
+        liquid("b", 8.0, sector="Energy", category="27"),
+        liquid("c", 7.0, sector="Energy", category="26"),
+        liquid("d", 6.0, sector=None, category="26"),
+        liquid("e", 5.0, sector="Energy", category="26"),
+    ]
+    assert verdicts(run(rows, scanner)) == {"c": None, "e": None}
+
+
+def test_a_column_may_be_the_threshold() -> None:
+    scanner = manifest("filters: [{left: close, operation: greater, right: SMA50}]\n" + HEAD)
+    rows = [liquid("a", 5.0, SMA50=9.0), liquid("b", 5.0, SMA50=10.0), liquid("c", 5.0)]
+    made = run(rows, scanner)
+    rule = "close greater SMA50"
+    assert verdicts(made) == {"a": None, "b": rule, "c": rule}
+    assert [audit.to_list()[0] for audit in made["passes"]] == [
+        {"rule": rule, "passed": True, "value": 10.0, "threshold": 9.0},
+        {"rule": rule, "passed": False, "value": 10.0, "threshold": 10.0},
+        {"rule": rule, "passed": False, "value": 10.0, "threshold": None},
+    ]
+
+
+def test_an_exchange_may_have_a_floor_of_its_own() -> None:
+    scanner = manifest("volume: {value_traded_min: 5, per_exchange: {NASDAQ: 8}}\n" + HEAD)
+    rows = [liquid("a", 6.0), liquid("b", 6.0, exchange="NASDAQ"), liquid("c", 4.0)]
+    made = run(rows, scanner)
+    floor = "Value.Traded egreater"
+    assert verdicts(made) == {"a": None, "b": floor, "c": floor}
+    assert [audit[0]["threshold"] for audit in made["passes"]] == [5.0, 8.0, 5.0]
+
+
+TREND = """\
+trend:
+  logic: {logic}
+  direction: {direction}
+  adx: {{min: 20}}
+  recommendation: {{min: 0.25}}
+  momentum: {{horizons: {{Perf.W: 0.0}}}}
+"""
+
+
+@pytest.mark.parametrize(("logic", "found"), [("AND", {"a"}), ("OR", {"a", "b"})])
+def test_checks_of_a_trend_must_all_pass_or_one(logic: str, found: set[str]) -> None:
+    scanner = manifest(TREND.format(logic=logic, direction="long") + HEAD)
+    made = run(
+        [
+            liquid("a", 5.0, **{"ADX": 30.0, "Recommend.All": 0.5, "Perf.W": 0.5}),
+            liquid("b", 5.0, **{"ADX": 30.0, "Recommend.All": 0.0, "Perf.W": None}),
+            liquid("c", 5.0, **{"ADX": 10.0, "Recommend.All": 0.0, "Perf.W": -0.5}),
+        ],
+        scanner,
+    )
+    assert set(made.filter("passed")["security_id"]) == found
+    checks = ["trend_recommendation", "trend_adx", "trend_momentum Perf.W"]
+    asked = [rule["rule"] for rule in made["passes"][2].to_list()]
+    assert asked == [*checks, *["trend_any"] * (logic == "OR")]
+    assert made["reason"][2] == ("trend_any" if logic == "OR" else "trend_recommendation")
+
+
+def test_a_short_trend_is_a_long_one_turned_round() -> None:
+    values = {"ADX": 30.0, "Recommend.All": 0.5, "Perf.W": 0.5}
+    turned = {"ADX": 30.0, "Recommend.All": -0.5, "Perf.W": -0.5}
+    rows = [liquid("up", 5.0, **values), liquid("down", 5.0, **turned)]
+    for direction, expected in (("long", ["up"]), ("short", ["down"])):
+        scanner = manifest(TREND.format(logic="AND", direction=direction) + HEAD)
+        assert run(rows, scanner).filter("passed")["security_id"].to_list() == expected
+
+
+def test_an_ensured_symbol_is_found_and_keeps_what_it_failed() -> None:
+    scanner = SCANNER.model_copy(update={"ensure_symbols": ("NYSE:Z",), "prefilter_limit": 2})
+    rows = [liquid(name, 9.0, change=0.5) for name in "abc"]
+    made = run([*rows, liquid("z", 1.0, RSI=10.0, change=0.0)], scanner)
+    assert verdicts(made) == {"a": None, "b": None, "z": None}
+    assert made["admitted_by"].to_list() == ["rules", "rules", "ensured"]
+    assert [rule["passed"] for rule in made["passes"][2]] == [False, False]  # RSI, and the limit
+    assert made["rank"].to_list() == [1, 2, 3]
+
+
+def test_an_included_symbol_is_looked_at_and_asked_like_any_other() -> None:
+    scanner = SCANNER.model_copy(update={"include_symbols": ("NYSE:Z",), "prefilter_limit": 1})
+    made = run([liquid("a", 9.0), liquid("b", 8.0), liquid("z", 1.0, RSI=10.0)], scanner)
+    assert verdicts(made) == {"a": None, "z": "RSI greater"}
+
+
+def test_only_the_listed_symbols_are_looked_at() -> None:
+    scanner = SCANNER.model_copy(update={"symbols": ("NYSE:B",)})
+    assert verdicts(run([liquid("a", 9.0), liquid("b", 8.0)], scanner)) == {"b": None}
+
+
+def test_of_the_pairs_of_a_coin_the_most_liquid_stays() -> None:
+    scanner = crypto("filters: [{left: RSI, operation: greater, right: 50}]\n")
+    made = run(
+        [
+            coin("BTC", 5.0),
+            coin("BTC", 9.0, tail="USDT.P"),
+            coin("BTC", 10.0, tail="USDC", RSI=10.0),
+            coin("ETH", 4.0),
+        ],
+        scanner,
+    )
+    assert verdicts(made) == {
+        "btcusdc": "RSI greater",
+        "btcusdt": "identity",
+        "btcusdt.p": None,
+        "ethusdt": None,
+    }
+    places = [r["value"] for audit in made["passes"] for r in audit if r["rule"] == "identity"]
+    assert places == [2.0, 1.0, 1.0]
+
+
+def test_quotes_and_stable_bases_are_kept_out() -> None:
+    scanner = crypto(
+        "quotes: [USDT]\nexclude_stable_bases: true\ntypes: [spot]\nvolume: {value_traded_min: 1}\n"
+    )
+    pairs = [coin("BTC", 5.0), coin("BTC", 5.0, tail="EUR"), coin("USDC", 5.0)]
+    assert verdicts(run([*pairs, coin("ETH", 5.0, tail="USDT.P")], scanner)) == {"btcusdt": None}
+
+
+def test_the_perpetual_of_a_found_pair_is_found_with_it() -> None:
+    scanner = crypto(
+        "types: [spot]\nattach_perp_counterparts: true\nvolume: {value_traded_min: 3}\n"
+    )
+    rows = [coin("BTC", 5.0), coin("BTC", 1.0, tail="USDT.P"), coin("ETH", 2.0)]
+    made = run([*rows, coin("ETH", 9.0, tail="USDT.P")], scanner)
+    assert made.select("security_id", "passed", "admitted_by", "rank").rows() == [
+        ("btcusdt", True, "rules", 1),
+        ("btcusdt.p", True, "counterpart", None),
+        ("ethusdt", False, None, None),
+    ]
+
+
+def test_the_second_cut_is_by_liquidity_and_the_last_by_the_composite() -> None:
+    scanner = manifest(
+        "filters: [{left: RSI, operation: greater, right: 50}]\nbase_universe_limit: 3\n"
+        "momentum_composite_fields: [Perf.1M, Perf.3M]\n"
+        "final_sort_by: Momentum.Composite\nlimit: 2\n"
+    )
+
+    def moved(security: str, value: float, month: float | None, quarter: float) -> dict[str, Any]:
+        return liquid(security, value, **{"Perf.1M": month, "Perf.3M": quarter})
+
+    rows = [
+        moved("a", 9.0, 1.0, 4.0),
+        moved("b", 8.0, 2.0, 8.0),
+        moved("c", 7.0, None, 12.0),
+        moved("d", 6.0, 9.0, 99.0),
+    ]
+    made = run(rows, scanner)
+    assert verdicts(made) == {"a": None, "b": None, "c": "limit", "d": "base_universe_limit"}
+    assert made["rank"].to_list() == [2, 1, 3, None]
+    # Of 1 and 2 the z-scores are ∓√½; of 4, 8 and 12 they are -1, 0, 1.
+    expected = [-(0.5**0.5 + 1) / 2, 0.5**0.5 / 2, None, None]
+    assert made["sort_value"].to_list()[:2] == pytest.approx(expected[:2])
+    assert made["sort_value"].to_list()[2:] == [None, None]
+
+
+def test_scanners_of_one_pass_are_those_of_single_ones() -> None:
+    rows = [liquid(n, 9.0 - i, RSI=40.0 + 3 * i, change=0.1 * i) for i, n in enumerate("abcdefg")]
+    scanners = [
+        SCANNER,
+        SCANNER.model_copy(update={"name": "other", "sort_by": "RSI", "limit": 1}),
+        manifest("volume: {value_traded_min: 6}\n" + HEAD, name="third"),
+    ]
+    made = scan_all({"screener": screener(rows).lazy()}, scanners, span(DAY, DAY))
+    for scanner, frame in zip(scanners, made, strict=True):
+        assert frame.equals(run(rows, scanner))
+        assert frame["scanner"].unique().to_list() == [scanner.name]
+
+
+def test_rows_of_version_1_were_found_by_rules() -> None:
+    made = run([liquid("a", 5.0), liquid("b", 5.0, RSI=10.0)])
+    read = SCAN.upgrades[1](made.drop("admitted_by").lazy()).collect()
+    assert SCAN.validate("x/scan_tried", read).equals(made)

@@ -20,6 +20,7 @@ from quant_platform.settings import (
     SleeveSettings,
     load_settings,
 )
+from quant_platform.settings.scanner import LAYERS
 from quant_platform_tests.settings.conftest import Refusal
 
 SEED = "platform.embedded_market.seed"
@@ -68,14 +69,12 @@ def test_crypto_is_dearer_and_has_no_opening_auction(project: Path) -> None:
 
 def test_what_is_shipped_beside_the_sleeves(project: Path) -> None:
     settings = load_settings(project, environ={})
-    assert {name: scanner.asset_class for name, scanner in settings.scanners.items()} == {
-        "binance_acceleration_trend": "crypto",
-        "binance_spot_trend": "crypto",
-        "etf_equity_momentum": "etf",
-        "mean_reversion": "stock",
-        "sector_etf_trend": "etf",
-        "us_trend": "stock",
+    assert {scanner.asset_class for scanner in settings.scanners.values()} == {
+        "crypto",
+        "etf",
+        "stock",
     }
+    assert {preset.layer for preset in settings.presets.values()} == set(LAYERS)
     assert list(settings.metas) == ["meta"]
     assert settings.metas["meta"].members == tuple(settings.sleeves)
     assert settings.execution is not None

@@ -20,7 +20,9 @@ SHIPPED = sorted(CONFIG.rglob("*.yaml"))
 
 def kind_of(file: Path) -> str:
     folder = file.relative_to(CONFIG).parts[0]
-    return {"sleeves": "sleeve", "scanners": "scanner"}.get(folder, Path(folder).stem)
+    return {"sleeves": "sleeve", "scanners": "scanner", "presets": "preset"}.get(
+        folder, Path(folder).stem
+    )
 
 
 @pytest.mark.parametrize("path", reference_files())
@@ -126,8 +128,8 @@ def test_the_page_says_the_default_that_holds() -> None:
         "margin_minutes": "60",
         "asset_class": "the folder's name",
     }.items():
-        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{key}` "))
-        assert row.split(" | ")[2].strip("`") == default
+        rows = [line for line in page.splitlines() if line.startswith(f"| `{key}` ")]
+        assert {row.split(" | ")[2].strip("`") for row in rows} == {default}
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,10 @@ SCANNER = "filters:\n  - {left: RSI, operation: less, right: 40}\nfinal_sort_by:
 
 FILE_REFUSALS = {
     ("scanners/stock/us_trend.yaml", SCANNER.replace("RSI, op", "RSY, op")): (2, ["'RSY'", "RSI"]),
-    ("scanners/stock/us_trend.yaml", SCANNER + "base_preset: x\n"): (5, ["unknown key"]),
+    ("scanners/stock/us_trend.yaml", SCANNER + "base_preset: x\n"): (
+        5,
+        ["base_preset: there is no preset 'x'", "add its file to presets/"],
+    ),
     ("scanners/stock/us_trend.yaml", "limit: [\n"): (2, ["not valid YAML"]),
     (META, "train: 60\n"): (1, ["members is missing", "a list of at least one"]),
     (META, "members: [crypto]\n"): (1, ["1 sleeves between 0.05 and 0.5"]),

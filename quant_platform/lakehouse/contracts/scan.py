@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataframely as dy
+import polars as pl
 
 from quant_platform.lakehouse.contracts.contract import Contract
+
+ADMISSIONS = ("rules", "ensured", "counterpart")
 
 
 class Scan(dy.Schema):
@@ -26,7 +29,13 @@ class Scan(dy.Schema):
         description="Every rule in the order in which it was asked, with the value tested and the "
         "threshold; a null value never passes.",
     )
-    passed = dy.Bool(description="All rules passed and the security is within the limit.")
+    passed = dy.Bool(description="It was found: see admitted_by.")
+    admitted_by = dy.Enum(
+        list(ADMISSIONS),
+        nullable=True,
+        description="rules: every rule passed, within the limits; ensured: the scanner asks for it "
+        "by name; counterpart: the perpetual of a pair that was found. Null if it was not found.",
+    )
     reason = dy.String(
         nullable=True,
         description="First rule that failed, 'limit' for one ranked below the cut; null if passed.",
@@ -41,9 +50,16 @@ class Scan(dy.Schema):
     )
 
 
+def _admitted(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 found by rules alone."""
+    admitted = pl.when("passed").then(pl.lit("rules", pl.Enum(ADMISSIONS)))
+    return rows.with_columns(admitted_by=admitted).select(*Scan.columns())
+
+
 SCAN = Contract(
     kind="scan",
     schema=Scan,
-    version=1,
+    version=2,
+    upgrades={1: _admitted},
     grain="one security that reached a scanner's filters at one session's cutoff",
 )
