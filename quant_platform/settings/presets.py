@@ -64,7 +64,7 @@ def lay_presets(tree: LayeredTree) -> None:
     places: dict[KeyPath, dict[KeyPath, Place]] = {}
     for known, place in tree.places.items():
         places.setdefault(known[:2], {})[known[2:]] = place
-    links = {
+    links: dict[KeyPath, Given] = {
         (section, name): _given(tree.values[section][name], places[section, name])
         for section in (SCANNERS, PRESETS)
         for name in tree.values[section]

@@ -21,6 +21,7 @@ from quant_platform.reports.board import Board
 from quant_platform.reports.fire_rates import ENOUGH, LONG, check_rates, fire_rates
 from quant_platform.reports.gates import GatesScope, gate_counts, gates_windows
 from quant_platform.reports.rates import rate_tables, warning_table
+from quant_platform.scanners.engine import duty_of
 from quant_platform_tests.execution.world import NYSE, random_world, run
 from quant_platform_tests.execution.world import SESSIONS as EVENINGS
 from quant_platform_tests.execution.world import settings as account
@@ -190,7 +191,7 @@ def test_what_a_scanner_asked_is_counted_on_the_session_after_the_weekend() -> N
     for row in told.iter_rows(named=True):
         asked = [entry for entry in entries if entry["rule"] == row["gate"]]
         assert (row["asked"], row["fired"]) == (len(asked), sum(not e["passed"] for e in asked))
-        assert row["duty"] == "choice"
+        assert row["duty"] == duty_of(row["gate"])
     assert set(told["gate"]) == {entry["rule"] for entry in entries}
     one = gate_counts(frames, scope, SessionRange(NYSE, (monday,), HISTORY))
     assert one.equals(told)
