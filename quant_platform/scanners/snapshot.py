@@ -9,8 +9,8 @@
    that is something else.
 
 Of the vendor's columns those are taken that the screener has; what the vendor says nothing of in a
-row is null in it, but texts, and what may not be null, stay ours there. Without a snapshot a session
-is as it would be without this module, but for what it says.
+row is null in it, but texts, and what may not be null, stay ours there. Without a snapshot a
+session is as it would be without this module, but for what it says.
 """
 
 from __future__ import annotations

@@ -257,9 +257,8 @@ def _row_of(row: Any, width: int) -> tuple[str, list[Any]]:
 
 def _series(column: str, values: Sequence[Any], text: bool) -> pl.Series:
     """Return the values of a column, all of its type or null."""
-    kinds: tuple[type, ...] = (str,) if text else (int, float)
     for value in values:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+        if value is not None and not (isinstance(value, str) if text else _is_finite(value)):
             raise SourceError(
                 f"the vendor answers {column!r} with {plain(repr(value))[:40]}",
                 expected="a text" if text else "a number",
@@ -267,6 +266,11 @@ def _series(column: str, values: Sequence[Any], text: bool) -> pl.Series:
             )
     exact = values if text else [None if v is None else float(v) for v in values]
     return pl.Series(exact, dtype=pl.String if text else pl.Float64)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a column can hold; 1e999 is infinite in JSON."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _check_change(change: pl.Series, close: pl.Series, money: pl.Series) -> None:

@@ -29,7 +29,8 @@ def body_of(*securities: dict[str, object], query: ScanQuery = QUERY) -> str:
         {"s": f"AMEX:F{n}", "d": [values.get(column) for column in query.columns]}
         for n, values in enumerate(securities)
     ]
-    return json.dumps({"totalCount": len(data), "data": data})
+    # JSON has no infinity, but numbers that are read as one.
+    return json.dumps({"totalCount": len(data), "data": data}).replace("Infinity", "1e999")
 
 
 def read(*securities: dict[str, object]) -> pl.DataFrame:
@@ -76,6 +77,8 @@ def test_no_rows_are_a_frame() -> None:
     [
         ({"close": "100.0"}, "'close' with '100.0'; expected a number"),
         ({"RSI": True}, "'RSI' with True; expected a number"),
+        ({"volume": float("inf")}, "'volume' with inf; expected a number"),
+        ({"aum": 10**400}, "'aum' with 1000"),
         ({"category": 26}, "'category' with 26; expected a text"),
     ],
 )
