@@ -22,6 +22,7 @@ COMMANDS = {
     "backfill": "Make every stale session of a range.",
     "import": "Look over a folder of market data, and take it in.",
     "refresh": "Fetch what lagging symbols lack, as data that became known now.",
+    "snapshot": "Ask the vendor's screener about the session that is over, and keep the answer.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
     "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",

@@ -51,6 +51,29 @@ def known_at(what: str = "version", remark: str = "") -> dy.Datetime:
     )
 
 
+def requested() -> dy.String:
+    """Where the sleeve wants the values of a screener row from."""
+    return dy.String(
+        min_length=1, description="Where the values were to come from: features or tradingview."
+    )
+
+
+def actual() -> dy.String:
+    """Where the values of a screener row are from."""
+    return dy.String(
+        min_length=1, description="Where the values are from: features or tradingview."
+    )
+
+
+def fallback() -> dy.String:
+    """Why that is not where they were to come from."""
+    return dy.String(
+        nullable=True,
+        description="Why they are not from where they were to come: no_snapshot, too_few (rows of "
+        "it fit), not_in_it, other_close; null where they are.",
+    )
+
+
 def known_at_basis() -> dy.Enum:
     """Whether ``known_at`` was seen or is assumed."""
     return dy.Enum(
