@@ -23,6 +23,7 @@ import polars as pl
 from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.scanners.fund_facts import last_told
+from quant_platform.scanners.origin import FROM_FEATURES
 from quant_platform.settings.screener_fields import FIELDS, FUND_CATEGORIES, QUOTES
 
 _KEY = ["session", "security_id"]
@@ -97,6 +98,7 @@ def screen(
             # body, which would tell a range from its days.
             *(pl.col(name).cast(pl.Float64) * 0.01 for name in _IN_PERCENT),
             *_instrument(),
+            *FROM_FEATURES,
             *_absent("brand", "market_cap_basic"),
             category=category.replace(FUND_CATEGORIES),
         )

@@ -263,7 +263,7 @@ def test_rows_of_version_1_are_read_with_what_they_lack_as_null() -> None:
     old = ["session", "security_id", "symbol", "asset_class", "exchange", "sector", "category"]
     old += ["close", "volume", "Value.Traded", "change", "Perf.1M", "Perf.Y", "Volatility.M"]
     old += ["SMA50", "SMA200", "SMA50.Slope", "RSI"]
-    read = SCREENER.upgrades[1](made.select(old).lazy()).collect()
+    read = SCREENER.upgrades[2](SCREENER.upgrades[1](made.select(old).lazy())).collect()
     read = SCREENER.validate("x/screener", read)
     assert read.select(old).equals(made.select(old))
     assert read["type"].unique().to_list() == ["stock"]

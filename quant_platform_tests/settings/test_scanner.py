@@ -46,7 +46,8 @@ def test_the_fields_are_the_columns_of_the_screener() -> None:
     schema = SCREENER.empty().schema
     numeric = [name for name, dtype in schema.items() if dtype.is_numeric()]
     assert list(NUMBERS) == numeric
-    assert set(schema) - set(FIELDS) == {"session", "security_id", "symbol", "asset_class"}
+    identity = {"session", "security_id", "symbol", "asset_class"}
+    assert set(schema) - set(FIELDS) == identity | {"requested", "actual", "fallback"}
     assert pl.Float64 in schema.values()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.rules import row_count
 from quant_platform.settings.screener_fields import FIELDS, ScreenerField
@@ -47,6 +48,9 @@ class _Identity(dy.Schema):
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
     symbol = dy.String(min_length=3, description="EXCHANGE:TICKER as of the session.")
     asset_class = dy.Enum(["stock", "etf", "crypto"], description="What kind of thing it is.")
+    requested = columns.requested()
+    actual = columns.actual()
+    fallback = columns.fallback()
 
 
 _COLUMNS: dict[str, Any] = {name: _column(field) for name, field in FIELDS.items()}
@@ -64,12 +68,31 @@ Screener: type[dy.Schema] = types.new_class(
 """Schema of the table: a column for each line of the field table."""
 
 
-def _narrower(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Version 1 had fewer columns."""
+_NARROW = (
+    *("close", "volume", "Value.Traded", "change", "Perf.1M", "Perf.Y", "Volatility.M"),
+    *("SMA50", "SMA200", "SMA50.Slope", "RSI"),
+)
+_VERSION_2 = (
+    *("session", "security_id", "symbol", "exchange", "asset_class", "sector", "category"),
+    *("requested", "actual", "fallback", *_NARROW),
+)
+
+
+def _from_features(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 did not say where its values are from: there was one place."""
+    return rows.with_columns(
+        pl.lit("features").alias("requested"),
+        pl.lit("features").alias("actual"),
+        pl.lit(None, pl.String).alias("fallback"),
+    ).select(*_VERSION_2)
+
+
+def _wider(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 2 had fewer columns."""
     lacking = [
         pl.lit(None, dtype=column.dtype).alias(name)
         for name, column in _COLUMNS.items()
-        if name not in _VERSION_1
+        if name not in _VERSION_2
     ]
     kinds = {"etf": "fund", "stock": "stock"}
     swap = pl.col("symbol").str.ends_with(".P")
@@ -82,16 +105,11 @@ def _narrower(rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-_VERSION_1 = (
-    *("exchange", "sector", "category", "close", "volume", "Value.Traded", "change", "Perf.1M"),
-    *("Perf.Y", "Volatility.M", "SMA50", "SMA200", "SMA50.Slope", "RSI"),
-)
-
 SCREENER = Contract(
     kind="screener",
     schema=Screener,
-    version=2,
+    version=3,
     grain="one listed security with a bar on the session",
     rules=(row_count(),),
-    upgrades={1: _narrower},
+    upgrades={1: _from_features, 2: _wider},
 )
