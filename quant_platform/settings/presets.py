@@ -138,7 +138,8 @@ def _misfit(
 ) -> Problem | None:
     """Say why a preset can not be stood on: of another class, or of a higher layer."""
     below = tree.values[PRESETS][base]
-    own, other = tree.at((*path, "asset_class")), below.get("asset_class")
+    # By their folders: a file that calls itself otherwise has its own problem.
+    own, other = (tree.fixed[(*at, "asset_class")] for at in (path, (PRESETS, base)))
     if own != other:
         return Problem(
             place,

@@ -89,5 +89,7 @@ def _drawn(sessions: list[date], seed: int) -> pl.DataFrame:
             columns[name] = pl.Series(random.uniform(0, 100, count))
         else:
             columns[name] = pl.Series(random.normal(0.05, 0.1, count))
-    made = pl.DataFrame().with_columns(**columns, asset_class=pl.lit("stock"))
+    columns |= {"requested": pl.lit("features"), "actual": pl.lit("features")}
+    columns |= {"fallback": pl.lit(None, pl.String), "asset_class": pl.lit("stock")}
+    made = pl.DataFrame({"session": columns.pop("session")}).with_columns(**columns)
     return made.select(pl.col(name).cast(c.dtype) for name, c in SCREENER.columns.items())
