@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Names
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -368,14 +369,20 @@ def _instants(series: pl.Series, told: Told, column: str) -> pl.Series:
 
 def assumed_instants(days: pl.Series, calendar: SessionCalendar, lag: timedelta) -> pl.Series:
     """Close of each day plus the lag; a day without a session is over at its end."""
-    closes = pl.DataFrame(
+    distinct = days.unique().drop_nulls().alias("day").to_frame()
+    distinct = distinct.join(_closes(calendar), on="day", how="left")
+    end = (pl.col("day").cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
+    distinct = distinct.with_columns(known=pl.coalesce("close", end) + lag)
+    known = days.to_frame("day").join(distinct, on="day", how="left", maintain_order="left")
+    return known["known"].cast(INSTANT)
+
+
+@lru_cache(maxsize=8)
+def _closes(calendar: SessionCalendar) -> pl.DataFrame:
+    """``day`` and ``close`` of each session; made once, for a folder may hold thousands of files."""
+    return pl.DataFrame(
         {
             "day": pl.Series(calendar.sessions, dtype=pl.Date),
             "close": pl.Series(calendar.closes, dtype=INSTANT),
         }
     )
-    distinct = days.unique().drop_nulls().alias("day").to_frame().join(closes, on="day", how="left")
-    end = (pl.col("day").cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
-    distinct = distinct.with_columns(known=pl.coalesce("close", end) + lag)
-    known = days.to_frame("day").join(distinct, on="day", how="left", maintain_order="left")
-    return known["known"].cast(INSTANT)
