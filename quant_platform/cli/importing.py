@@ -79,7 +79,7 @@ def import_command(
         report = report_of(prepared, reader.calendar, hygiene, before)
         _show(report, as_json=as_json)
         if not report.refusals:
-            store.commit(prepared)
+            store.commit(prepared, utc_now())
             _tell(settings, sleeve, reader, mapping)
     if report.refusals:
         first = report.refusals[0]

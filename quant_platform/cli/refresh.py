@@ -13,6 +13,7 @@ from rich.table import Table
 from quant_platform.cli.console import table_console
 from quant_platform.cli.importing import again_of, folder_reader, sleeve_of
 from quant_platform.errors import ConfigError, SourceError
+from quant_platform.lakehouse.lake import utc_now
 from quant_platform.market.import_report import report_of
 from quant_platform.settings import load_settings
 from quant_platform.sources.files import ImportStore, Manifest
@@ -74,7 +75,7 @@ def refresh_command(
             expected="files that can be believed",
             mend="mend the files; nothing was written",
         )
-    store.commit(prepared)
+    store.commit(prepared, utc_now())
     after = _last_bars(store, store.required()).rename({"last": "after"})
     shown = before.filter(pl.col("symbol").is_in(sorted(wanted))).join(after, on="symbol")
     rows = [

@@ -12,6 +12,7 @@ from typing import Literal
 
 import polars as pl
 
+from quant_platform.sources.files import Manifest
 from quant_platform.sources.files.total_return import roundings
 
 Weight = Literal["refused", "warning", "note"]
@@ -42,23 +43,81 @@ class Finding:
     detail: str
 
 
+def of_gone(manifest: Manifest, before: Manifest | None) -> Iterator[Finding]:
+    """Tell of files of bars that were imported and are not there any more.
+
+    Parameters
+    ----------
+    manifest, before
+        This import and the one before it, if there was one.
+    """
+    there = {entry.file for entry in manifest.bars}
+    gone = [entry for entry in before.bars if entry.file not in there] if before else []
+    if gone:
+        yield Finding(
+            "refused",
+            "files that were imported are gone",
+            len(gone),
+            f"such as {gone[0].file} with {gone[0].rows} rows: put it back",
+        )
+
+
+def of_lost(lost: pl.DataFrame) -> Iterator[Finding]:
+    """Tell of files that have no longer the bars that they had.
+
+    Parameters
+    ----------
+    lost
+        ``file``, ``lost``, ``gained`` and ``earlier``.
+    """
+    cut = lost.filter(pl.col("lost") > pl.col("gained")).sort("lost", descending=True)
+    if cut.height:
+        name, rows, gained, _ = cut.row(0)
+        yield Finding(
+            "refused",
+            "files have lost bars",
+            cut.height,
+            f"{name} has no longer {rows} that it had, and {gained} others: fetch it again, or if "
+            "it is to begin later, say since in the mapping file",
+        )
+    some = lost.filter(pl.col("lost").is_between(1, pl.col("gained")))
+    told: tuple[tuple[Weight, str, int, pl.DataFrame], ...] = (
+        ("warning", "bars that files have no longer", int(some["lost"].sum()), some),
+        (
+            "note",
+            "bars from before their file begins now",
+            int(lost["earlier"].sum()),
+            lost.filter(pl.col("earlier") > 0),
+        ),
+    )
+    for weight, what, rows, files in told:
+        if rows:
+            yield Finding(
+                weight,
+                what,
+                rows,
+                f"in {files.height} files, such as {files['file'][0]}: what the lake has taken in "
+                "stays told",
+            )
+
+
 def of_rescaled(rescaled: pl.DataFrame) -> Iterator[Finding]:
     """Tell of symbols whose told history the files have in other units now.
 
     Parameters
     ----------
     rescaled
-        ``symbol``, ``factor``, ``sessions``.
+        ``file``, ``symbol``, ``factor``, ``sessions`` and ``why`` that is no split.
     """
     if rescaled.height:
-        symbol, factor, sessions = rescaled.row(0)
+        _, symbol, factor, sessions, why = rescaled.row(0)
         yield Finding(
             "refused",
             "closes that the lake has taken in were restated",
             rescaled.height,
-            f"{symbol} is {factor:.6g} times what it was on {sessions} sessions, as a vendor does "
-            "for a split or a dividend: deliver closes as they were printed, and tell the split in "
-            "actions",
+            f"{symbol} is {factor:.6g} times what it was on {sessions} sessions, and {why}: if it "
+            "was split, tell that with its ex day in actions, and name their file in the mapping; "
+            "else deliver closes as they were printed",
         )
 
 

@@ -31,6 +31,8 @@ from quant_platform.market.import_findings import (
     Finding,
     Weight,
     of_adjusted,
+    of_gone,
+    of_lost,
     of_rescaled,
     of_withdrawn,
 )
@@ -100,7 +102,8 @@ def report_of(
         actions = actions.filter(pl.col("session") >= begin)
         facts["looked at from"] = str(begin)
     delivered = bars_looked_at.collect()
-    findings: list[Finding] = list(_shrunk(prepared.manifest, before))
+    findings: list[Finding] = list(of_gone(prepared.manifest, before))
+    findings += of_lost(prepared.lost)
     findings += of_rescaled(prepared.rescaled)
     findings += of_withdrawn(prepared.withdrawn)
     if delivered.height:
@@ -139,24 +142,6 @@ def _facts(delivered: pl.DataFrame, sorted_out: Ingested) -> dict[str, int | str
             int((delivered["known_at_basis"] == "observed").sum()), delivered.height
         ),
     }
-
-
-def _shrunk(manifest: Manifest, before: Manifest | None) -> Iterator[Finding]:
-    """Files that have fewer rows than when they were imported."""
-    now: dict[str, int] = {}
-    for entry in manifest.bars:
-        now[entry.file] = now.get(entry.file, 0) + entry.rows
-    then: dict[str, int] = {}
-    for entry in before.bars if before is not None else ():
-        then[entry.file] = then.get(entry.file, 0) + entry.rows
-    for file, rows in then.items():
-        if now.get(file, 0) < rows:
-            yield Finding(
-                "refused",
-                f"{file} has lost rows",
-                rows - now.get(file, 0),
-                f"{rows} when it was imported, {now.get(file, 0)} now: fetch it again",
-            )
 
 
 def _disorder(manifest: Manifest) -> Iterator[Finding]:

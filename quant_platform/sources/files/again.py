@@ -28,6 +28,9 @@ from quant_platform.sources.protocol import KNOWN_AT_BASIS
 
 BAR_KEY = ("symbol", "session")
 """What tells one bar from another, in the files."""
+FILE_KEY = ("file", *BAR_KEY)
+BESIDE_BARS = ("adjusted", "unit")
+"""Columns of a total-return close, which says nothing of the bar itself."""
 KEYS: dict[str, tuple[str, ...]] = {
     "securities": ("security_id",),
     "actions": ("security_id", "session", "kind"),
@@ -37,9 +40,6 @@ KEYS: dict[str, tuple[str, ...]] = {
     "series": ("series", "session"),
 }
 """By kind, what the published versions of one thing have in common."""
-
-RESCALED = pl.Schema({"symbol": pl.String(), "factor": pl.Float64(), "sessions": pl.UInt32()})
-"""Symbols whose told history the files have in other units."""
 
 WITHDRAWN = pl.Schema(
     {
@@ -53,9 +53,6 @@ WITHDRAWN = pl.Schema(
 
 _DIVIDING = ("split", "stock_dividend")
 _KNOWN = ("known_at", "known_at_basis")
-_FEWEST_RESCALED = 5
-_RESCALED_SHARE = 0.9
-_UNEVEN = 0.01
 
 
 @dataclass(frozen=True)
@@ -98,10 +95,16 @@ class Again:
         told = before.filter(self.past)
         return pl.concat([told, self._news(told, delivered, key)])
 
+    def chosen(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of the symbols that are fetched."""
+        if self.symbols is None:
+            return rows
+        return rows.filter(pl.col("symbol").is_in(sorted(self.symbols)))
+
     def bars(
         self, before: pl.DataFrame, elsewhere: pl.DataFrame, delivered: pl.DataFrame
     ) -> pl.DataFrame:
-        """Return the bars of a file to answer from, of the chosen symbols alone.
+        """Return the bars of files to answer from.
 
         A total-return close is restated with each dividend: that is no news of the bar. The one
         that the file has now stands beside the bar that the file has now, and beside no other
@@ -110,69 +113,21 @@ class Again:
         Parameters
         ----------
         before
-            Rows of this file in the import before.
+            Rows of these files in the import before.
         elsewhere
-            What other files told of bars of which this one has told nothing.
+            What other files told of bars of which these have told nothing, each under the file that
+            tells it now.
         delivered
-            Rows of the file now.
+            Rows of the files now.
         """
-        others = before.clear()
-        if self.symbols is not None:
-            chosen = pl.col("symbol").is_in(sorted(self.symbols))
-            others = before.filter(~chosen)
-            before, delivered = before.filter(chosen), delivered.filter(chosen)
-        told = before.filter(self.past).drop("adjusted", strict=False)
+        told = before.filter(self.past).drop(BESIDE_BARS, strict=False)
         heard = pl.concat([told, elsewhere.select(told.columns)])
-        news = self._news(heard, delivered, BAR_KEY, ("adjusted",))
+        news = self._news(heard, delivered, FILE_KEY, BESIDE_BARS)
         if "adjusted" in delivered.columns:
-            said = [name for name in told.columns if name not in _KNOWN]
-            restated = delivered.select(*said, "adjusted").unique(said, keep="last")
+            said = [name for name in told.columns if name not in (*_KNOWN, "import")]
+            restated = delivered.select(*said, *BESIDE_BARS).unique(said, keep="last")
             told = told.join(restated, on=said, how="left", nulls_equal=True, maintain_order="left")
-        rows = pl.concat([others, told, news], how="diagonal")
-        return rows.sort("known_at", "session", "symbol", maintain_order=True)
-
-    def rescaled(self, before: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
-        """Find symbols whose told history the file has now in other units.
-
-        That is a vendor who restates all closes before a split, or for each dividend: no bar of it
-        was wrong, and as corrections they would move every mark.
-
-        Returns
-        -------
-        polars.DataFrame
-            ``symbol``, ``factor`` and ``sessions``: how many are so many times what was told.
-        """
-        told = before.filter(self.past).sort("known_at").unique(BAR_KEY, keep="last")
-        both = (
-            delivered.filter(self.past)
-            .sort("known_at")
-            .unique(BAR_KEY, keep="last")
-            .select(*BAR_KEY, now="close")
-            .join(told.select(*BAR_KEY, "close"), on=BAR_KEY)
-            .filter(pl.col("close") > 0, pl.col("now") > 0)
-            .with_columns(factor=pl.col("now") / pl.col("close"))
-        )
-        moved = pl.col("now") != pl.col("close")
-        last = pl.col("session").filter(moved).max()
-        factor = pl.col("factor").filter(moved)
-        spread = factor.quantile(0.9) / factor.quantile(0.1) - 1
-        return (
-            both.group_by("symbol")
-            .agg(
-                factor=factor.median(),
-                spread=spread,
-                sessions=moved.sum(),
-                until=(pl.col("session") <= last).sum(),
-            )
-            .filter(
-                pl.col("sessions") >= _FEWEST_RESCALED,
-                pl.col("sessions") >= _RESCALED_SHARE * pl.col("until"),
-                pl.col("spread") < _UNEVEN,
-                (pl.col("factor") - 1).abs() > pl.col("spread"),
-            )
-            .select(pl.col(name).cast(dtype) for name, dtype in RESCALED.items())
-            .sort("symbol")
-        )
+        return pl.concat([told, news], how="diagonal")
 
     def withdrawn(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
         """Find actions that were told and that the files do not tell any more.
@@ -237,7 +192,7 @@ class Again:
         ignored: Collection[str] = (),
     ) -> pl.DataFrame:
         """Rows that say something else than what was told, and those of later sessions."""
-        said = [name for name in delivered.columns if name not in (*_KNOWN, *ignored)]
+        said = [name for name in delivered.columns if name not in (*_KNOWN, "import", *ignored)]
         newest = pl.col("known_at") == pl.col("known_at").max().over(key)
         # Who says something of the time since has not been silent on what was before.
         says = delivered.filter(pl.col("known_at") <= self.now).filter(newest).filter(self.past)

@@ -1,7 +1,7 @@
 """From a folder to the rows of the protocol: what `quant import` does once.
 
-1. Every file of bars becomes a *segment*: its rows under our names, sorted by the time at which
-   they were known. A file that has not changed since the last import keeps its segment.
+1. Files of bars become *segments*: their rows under our names, each with its file, sorted by the
+   time at which they were known. What has not changed since the last import keeps its segment.
 2. The listings, with what the bars say of when each symbol was there, tell who is who.
 3. Actions of the files, and those that a total-return close implies, get their security; so do
    members, announcements and facts. Renames and departures are added.
@@ -12,9 +12,10 @@ hygiene, each time from the same rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Mapping as Lags
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -26,10 +27,9 @@ from quant_platform.sources.files.mapping import KINDS, Kind, Mapping
 from quant_platform.sources.files.reading import (
     SHAPES,
     Conventions,
-    Read,
     assumed_instants,
     files_of,
-    read_file,
+    read_files,
 )
 from quant_platform.sources.files.stays import stays
 from quant_platform.sources.files.total_return import implied_actions
@@ -57,6 +57,8 @@ SCHEMAS: dict[str, pl.Schema] = {
 SEGMENT = [name for name in BAR_SCHEMA if name != "security_id"]
 """Columns of a segment of bars: as delivered, but for the id that the listings give."""
 
+_BATCH_BYTES, _PACKED = 64 * 2**20, 4
+"""Bytes of text that are read at once; Parquet packs as much into a quarter."""
 _EDGE_SESSIONS = 60
 _EARLIEST_LAG = timedelta(minutes=30)
 
@@ -94,8 +96,18 @@ class FolderReader:
             found.update(dict.fromkeys(files_of(self.folder, reading)))
         return list(found)
 
-    def read(self, kind: Kind, only: Path | None = None) -> list[Read]:
-        """Read the files of a kind, reading by reading.
+    def sinces(self) -> dict[str, date]:
+        """Day before which bars of a file are not read, by file; files of which all are lack."""
+        found: dict[str, list[date | None]] = {}
+        for reading in self.mapping.readings("bars"):
+            for path in files_of(self.folder, reading):
+                name = path.relative_to(self.folder).as_posix()
+                found.setdefault(name, []).append(reading.since)
+        told = {name: [day for day in days if day is not None] for name, days in found.items()}
+        return {name: min(days) for name, days in told.items() if len(days) == len(found[name])}
+
+    def read(self, kind: Kind, only: Collection[Path] | None = None) -> list[pl.DataFrame]:
+        """Read the files of a kind, reading by reading; see `read_files`.
 
         Raises
         ------
@@ -112,11 +124,9 @@ class FolderReader:
                     expected="CSV, TXT or Parquet files of that name",
                     mend="correct the glob in the mapping file, or the folder",
                 )
-            reads += [
-                read_file(path, kind, reading, conventions)
-                for path in paths
-                if only is None or path == only
-            ]
+            wanted = [path for path in paths if only is None or path in only]
+            if wanted:
+                reads.append(read_files(wanted, kind, reading, conventions))
         return reads
 
     def table(self, kind: Kind) -> pl.DataFrame:
@@ -126,7 +136,7 @@ class FolderReader:
             "known_at": pl.Datetime("us", "UTC"),
             "known_at_basis": KNOWN_AT_BASIS,
         }
-        return pl.concat([pl.DataFrame(schema=schema), *(read.rows for read in self.read(kind))])
+        return pl.concat([pl.DataFrame(schema=schema), *(r.drop("file") for r in self.read(kind))])
 
 
 @dataclass(frozen=True)
@@ -154,18 +164,39 @@ def kinds_of(reader: FolderReader) -> frozenset[str]:
     return frozenset(has - {"listings"})
 
 
-def segment_of(read: Read) -> pl.DataFrame:
-    """Rows of one file of bars, in the order in which they were known."""
-    told = read.rows["adjusted"].null_count() < read.rows.height
-    wanted = [*SEGMENT, *(["adjusted"] if told else [])]
-    return read.rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
+def batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Split files into batches that fit into memory together, about a million rows each."""
+    batch: list[Path] = []
+    size = 0
+    for path in paths:
+        weight = path.stat().st_size * (_PACKED if path.suffix.lower() == ".parquet" else 1)
+        if batch and size + weight > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += weight
+    if batch:
+        yield batch
 
 
-def out_of_order(rows: pl.DataFrame) -> int:
-    """Count the rows that describe an earlier session than the row above, of the same symbol."""
-    same = pl.col("symbol") == pl.col("symbol").shift(1)
-    back = rows.select((same & (pl.col("session") < pl.col("session").shift(1))).sum())
-    return int(back.item())
+def segment_of(reads: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Rows of files of bars, in the order in which they were known."""
+    rows = pl.concat(reads)
+    told = rows["adjusted"].null_count() < rows.height
+    wanted = ["file", *SEGMENT, *(["adjusted"] if told else [])]
+    return rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
+
+
+def out_of_order(reads: Sequence[pl.DataFrame]) -> dict[str, int]:
+    """Count by file the rows that describe an earlier session than the row above of the symbol."""
+    same = (pl.col("symbol") == pl.col("symbol").shift(1)) & (
+        pl.col("file") == pl.col("file").shift(1)
+    )
+    back = same & (pl.col("session") < pl.col("session").shift(1))
+    counted = pl.concat(
+        [rows.select("file", back=back.fill_null(value=False)) for rows in reads]
+    ).filter("back")
+    return dict(counted.group_by("file").len().iter_rows())
 
 
 def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
@@ -183,7 +214,9 @@ def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) -> Reference:
+def reference_of(
+    reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame, splits: pl.DataFrame
+) -> Reference:
     """Read everything but the bars, and tell who is who.
 
     Parameters
@@ -194,6 +227,8 @@ def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) 
         All segments.
     spans
         What they span.
+    splits
+        Splits by which files have restated what they told.
     """
     calendar, mapping = reader.calendar, reader.mapping
     spans = _traded(spans, calendar)
@@ -208,6 +243,7 @@ def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) 
             _conform(_renames(named), ACTION_SCHEMA),
             who.actions,
             _implied(bars, who.ids, reader),
+            _restated(bars, who.ids, splits, named),
         ],
         how="diagonal",
     )
@@ -337,3 +373,29 @@ def _implied(bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader) -> pl.
     if "adjusted" not in bars.collect_schema().names():
         return pl.DataFrame(schema=schema)
     return _conform(_with_security(implied_actions(bars, reader.mapping), "session", ids), schema)
+
+
+def _restated(
+    bars: pl.LazyFrame, ids: pl.DataFrame, splits: pl.DataFrame, named: pl.DataFrame
+) -> pl.DataFrame:
+    """Actions of the splits that files tell by restating, known with the bars that show them."""
+    if not splits.height:
+        return pl.DataFrame(schema=ACTION_SCHEMA)
+    key = ["symbol", "session"]
+    known = (
+        bars.join(splits.lazy().select(key), on=key, how="semi")
+        .sort("known_at")
+        .unique(key, keep="first")
+        .select(*key, "known_at", "known_at_basis")
+        .collect()
+    )
+    rows = (
+        splits.unique(key, keep="last", maintain_order=True)
+        .join(known, on=key)
+        .with_columns(kind=pl.lit("split"), value="ratio", counterpart=pl.lit(None, pl.String))
+    )
+    told = named.filter(pl.col("kind").is_in(["split", "stock_dividend"]))
+    of_securities = _with_security(rows, "session", ids)
+    return _conform(
+        of_securities.join(told, on=["security_id", "session"], how="anti"), ACTION_SCHEMA
+    )

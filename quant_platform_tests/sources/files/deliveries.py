@@ -46,7 +46,7 @@ class Deliveries:
         prepared = store.prepare(reader, before, again)
         report = report_of(prepared, NYSE, HygieneSettings(), before)
         if not report.refusals:
-            store.commit(prepared)
+            store.commit(prepared, self.now())
         return report
 
     def take(self, session: date) -> None:
