@@ -127,36 +127,29 @@ def of_withdrawn(withdrawn: pl.DataFrame) -> Iterator[Finding]:
     Parameters
     ----------
     withdrawn
-        ``security_id``, ``session``, ``kind`` and ``covered``.
+        ``security_id``, ``session``, ``kind`` and ``becomes``.
     """
-    left = withdrawn.filter(pl.col("kind").is_in(["delisting", "merger"]))
-    if left.height:
-        security, session, *_ = left.row(0)
-        yield Finding(
+    gone = "actions that were told and are not in the files any more"
+    consequences: tuple[tuple[str, Weight, str, str], ...] = (
+        (
+            "end",
             "refused",
             "securities that were told gone and are there again",
-            left.height,
-            f"{security} left on {session}, and its holders were paid: say in listings that it "
-            "left then, and in a second row that it was listed again with its first bar after that",
-        )
-    others = withdrawn.filter(pl.col("kind").is_in(["delisting", "merger"]).not_())
-    weights: tuple[tuple[bool, Weight, str], ...] = (
-        (
-            True,
-            "refused",
-            "tell it on in actions, with value 0 where nothing was paid and 1 where nothing was "
-            "divided, so that it is taken back",
+            "its holders were paid, and bars from after that were taken in under its id: say in "
+            "listings that it left, and in a second row that it was listed again",
         ),
-        (False, "warning", "it stays told, because the files tell nothing as old or as new"),
+        ("lost", "refused", gone, "so many at once are lost by the file: fetch it again"),
+        ("undone", "warning", gone, "taken back, by a version that pays and divides nothing"),
+        ("stays", "warning", gone, "it stays told, as the files tell nothing as old or as new"),
     )
-    for covered, weight, consequence in weights:
-        gone = others.filter(pl.col("covered") == covered)
-        if gone.height:
-            security, session, kind, _ = gone.row(0)
+    for becomes, weight, what, consequence in consequences:
+        some = withdrawn.filter(becomes=becomes)
+        if some.height:
+            security, session, kind, _ = some.row(0)
             yield Finding(
                 weight,
-                "actions that were told and are not in the files any more",
-                gone.height,
+                what,
+                some.height,
                 f"such as {security} {kind} of {session}: {consequence}",
             )
 

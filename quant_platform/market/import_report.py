@@ -335,6 +335,13 @@ def _of_securities(prepared: Prepared) -> Iterator[Finding]:
     for became, meaning in meanings.items():
         if counts.get(became):
             yield Finding("note", f"departures: {became}", counts[became], meaning)
+    if who.listed_anew:
+        yield Finding(
+            "warning",
+            "symbols that were told gone and are there again",
+            who.listed_anew,
+            "holders were paid; each goes on as another security from the day of its end",
+        )
     if who.named_again:
         yield Finding(
             "note",

@@ -46,10 +46,14 @@ WITHDRAWN = pl.Schema(
         "security_id": pl.String(),
         "session": pl.Date(),
         "kind": pl.String(),
-        "covered": pl.Boolean(),
+        "becomes": pl.String(),
     }
 )
-"""Actions that were told and that the files do not tell any more."""
+"""Actions that were told and that the files do not tell any more, and what becomes of them."""
+
+_FEW_WITHDRAWN, _WITHDRAWN_SHARE = 4, 0.05
+"""So many actions may be taken back at once, or such a share of what was told: more are a file that
+has lost them."""
 
 _DIVIDING = ("split", "stock_dividend")
 _KNOWN = ("known_at", "known_at_basis")
@@ -129,6 +133,15 @@ class Again:
             told = told.join(restated, on=said, how="left", nulls_equal=True, maintain_order="left")
         return pl.concat([told, news], how="diagonal")
 
+    def ends(self, told: pl.DataFrame) -> pl.DataFrame:
+        """Return ``security_id`` and ``session`` of the first end of each security."""
+        return (
+            told.filter(self.past, _is_end())
+            .sort("known_at", "session")
+            .unique("security_id", keep="first", maintain_order=True)
+            .select("security_id", "session")
+        )
+
     def withdrawn(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
         """Find actions that were told and that the files do not tell any more.
 
@@ -138,28 +151,71 @@ class Again:
         Returns
         -------
         polars.DataFrame
-            Columns of `WITHDRAWN`; ``covered`` says whether the files tell actions of before and
-            after it, so that it was not just too old for them.
+            Columns of `WITHDRAWN`. ``becomes`` is ``undone`` if the files tell actions of before
+            and after it, so that it was not just too old for them; ``stays`` if they do not;
+            ``lost`` if so many of the former are gone that the file is to blame; ``end`` of a
+            departure.
         """
         key = KEYS["actions"]
-        ends = pl.col("kind").cast(pl.String).is_in(["delisting", "merger"])
-        left = delivered.filter(ends)
+        left = delivered.filter(_is_end())
         renamed = pl.col("kind").cast(pl.String) == "rename"
-        gone = told.filter(self.past, ~renamed).join(delivered, on=key, how="anti")
+        past = told.filter(self.past, ~renamed)
+        gone = past.join(delivered, on=key, how="anti")
         gone = pl.concat(
-            [gone.filter(~ends), gone.filter(ends).join(left, on="security_id", how="anti")]
+            [
+                gone.filter(~_is_end()),
+                gone.filter(_is_end()).join(left, on="security_id", how="anti"),
+            ]
         )
         first, last = delivered["session"].min(), delivered["session"].max()
-        covered = ends | pl.col("session").is_between(pl.lit(first), pl.lit(last))
+        covered = pl.col("session").is_between(pl.lit(first), pl.lit(last)).fill_null(value=False)
         # What was told to pay nothing, or to divide nothing, may go.
-        neutral = pl.when(pl.col("kind").cast(pl.String).is_in(_DIVIDING)).then(1.0).otherwise(0.0)
-        return (
+        gone = (
             gone.sort("known_at")
             .unique(key, keep="last")
-            .filter(ends | (pl.col("value") != neutral))
-            .with_columns(covered=covered.fill_null(value=False))
+            .filter(_is_end() | (pl.col("value") != _nothing()))
+            .with_columns(covered=covered)
+        )
+        undone = gone.filter(~_is_end(), "covered").height
+        many = undone > max(_FEW_WITHDRAWN, _WITHDRAWN_SHARE * past.select(key).n_unique())
+        becomes = pl.when(_is_end()).then(pl.lit("end")).when(~pl.col("covered"))
+        return (
+            gone.with_columns(
+                becomes=becomes.then(pl.lit("stays")).otherwise(
+                    pl.lit("lost" if many else "undone")
+                )
+            )
             .select(pl.col(name).cast(dtype) for name, dtype in WITHDRAWN.items())
             .sort(key)
+        )
+
+    def undone(self, told: pl.DataFrame, withdrawn: pl.DataFrame) -> pl.DataFrame:
+        """Return the versions that take actions back: nothing was paid, nothing was divided.
+
+        Every reader takes a later version as the step from the one before, so that what was booked
+        of the first is booked back.
+
+        Parameters
+        ----------
+        told
+            Actions of the import before.
+        withdrawn
+            Columns of `WITHDRAWN`.
+        """
+        back = withdrawn.filter(becomes="undone").with_columns(
+            pl.col("kind").cast(told.schema["kind"])
+        )
+        key = KEYS["actions"]
+        return (
+            told.filter(self.past)
+            .sort("known_at")
+            .unique(key, keep="last", maintain_order=True)
+            .join(back, on=key, how="semi", maintain_order="left")
+            .with_columns(
+                value=_nothing(),
+                known_at=pl.lit(self.now).cast(told.schema["known_at"]),
+                known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
+            )
         )
 
     def ended(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
@@ -211,3 +267,13 @@ class Again:
             known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
         )
         return pl.concat([fresh, delivered.filter(~self.past)])
+
+
+def _is_end() -> pl.Expr:
+    """Whether an action ends a security."""
+    return pl.col("kind").cast(pl.String).is_in(["delisting", "merger"])
+
+
+def _nothing() -> pl.Expr:
+    """Value of an action of its kind that changes nothing."""
+    return pl.when(pl.col("kind").cast(pl.String).is_in(_DIVIDING)).then(1.0).otherwise(0.0)

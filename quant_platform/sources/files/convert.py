@@ -31,6 +31,7 @@ from quant_platform.sources.files.reading import (
     files_of,
     read_files,
 )
+from quant_platform.sources.files.relisting import Former
 from quant_platform.sources.files.stays import stays
 from quant_platform.sources.files.total_return import implied_actions
 from quant_platform.sources.protocol import (
@@ -215,7 +216,11 @@ def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
 
 
 def reference_of(
-    reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame, splits: pl.DataFrame
+    reader: FolderReader,
+    bars: pl.LazyFrame,
+    spans: pl.DataFrame,
+    splits: pl.DataFrame,
+    former: Former,
 ) -> Reference:
     """Read everything but the bars, and tell who is who.
 
@@ -229,12 +234,14 @@ def reference_of(
         What they span.
     splits
         Splits by which files have restated what they told.
+    former
+        What was told of ends.
     """
     calendar, mapping = reader.calendar, reader.mapping
     spans = _traded(spans, calendar)
     told = reader.table("actions")
     listings = reader.table("listings")
-    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told)
+    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told, former)
     who = identities(evidence, mapping, calendar, reader.lag("listings"))
     named = _with_security(told, "session", who.ids)
     actions = pl.concat(

@@ -39,6 +39,7 @@ from quant_platform.sources.files.convert import (
 )
 from quant_platform.sources.files.manifest import ImportedFile, Journal, Manifest, sha256_of
 from quant_platform.sources.files.mapping import KINDS
+from quant_platform.sources.files.relisting import Former
 from quant_platform.sources.files.restated import RESCALED, RESTATED
 from quant_platform.sources.files.taking import LOST, SEGMENT_SCHEMA, Taking
 from quant_platform.sources.files.total_return import settled
@@ -226,7 +227,9 @@ class ImportStore:
             tuple((f, s, day.isoformat(), r, v) for f, s, day, r, v in taking.splits.iter_rows()),
         )
         bars = self.bars(manifest)
-        reference = reference_of(reader, bars, spans_of(bars), taking.splits)
+        reference = reference_of(
+            reader, bars, spans_of(bars), taking.splits, self._former(again, told)
+        )
         kinds, withdrawn = self._superseding(again, reference)
         new_from = taking.new_from if same else None
         if same and not changed:
@@ -258,6 +261,18 @@ class ImportStore:
             self._write(f"bars/{segment}", rows)
             entries.update({entry.file: replace(entry, segment=segment) for entry in carried})
 
+    def _former(self, again: Again | None, told: Mapping[str, ImportedFile]) -> Former:
+        """Say what the lake has taken in of ends."""
+        if again is None:
+            return Former()
+        ends = again.ends(pl.read_parquet(self.root / "actions.parquet"))
+        securities = pl.read_parquet(self.root / "securities.parquet").filter(again.past)
+        if not ends.height:
+            return Former()
+        bars = self._segments(list(told.values())).filter(again.past)
+        last = bars.group_by("symbol").agg(last=pl.col("session").max()).collect()
+        return Former(ends, last, securities["security_id"].unique())
+
     def _superseding(
         self, again: Again | None, reference: Reference
     ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
@@ -270,11 +285,13 @@ class ImportStore:
         told = {kind: pl.read_parquet(self.root / f"{kind}.parquet") for kind in kinds}
         kinds["actions"] = settled(actions, told["actions"])
         withdrawn = again.withdrawn(told["actions"], kinds["actions"])
+        undone = again.undone(told["actions"], withdrawn)
         ended = again.ended(told["membership"], kinds["membership"])
         kinds = {
             kind: again.superseding(told[kind], rows, KEYS[kind]) for kind, rows in kinds.items()
         }
         kinds["membership"] = pl.concat([kinds["membership"], ended])
+        kinds["actions"] = pl.concat([kinds["actions"], undone])
         return kinds, withdrawn
 
     def commit(self, prepared: Prepared, at: datetime) -> None:
