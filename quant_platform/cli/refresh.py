@@ -65,10 +65,20 @@ def refresh_command(
             expected="symbols that have been imported, as EXCHANGE:TICKER",
             mend="correct --symbols; new symbols come with 'quant import'",
         )
-    reader = folder_reader(settings, folder, mapping, own.calendar)
+    reader = folder_reader(settings, folder, mapping, own.calendar, own.asset_classes)
     again = again_of(settings, sleeve, reader.calendar, wanted)
+    if again is None:
+        raise SourceError(
+            f"the lake has taken in no session of sleeve {sleeve!r}, so that nothing lags behind",
+            expected="sessions that were made from what was imported",
+            mend="run 'quant import' and 'quant backfill' first",
+        )
     prepared = store.prepare(reader, manifest, again)
-    report = report_of(prepared, reader.calendar, own.hygiene, manifest)
+    report = report_of(
+        *(prepared, reader.calendar, own.hygiene, manifest),
+        asset_classes=own.asset_classes,
+        symbols=wanted,
+    )
     for refusal in report.refusals:
         raise SourceError(
             f"{folder} can not be imported: {refusal.what}, {refusal.detail}",

@@ -60,6 +60,11 @@ SEGMENT = [name for name in BAR_SCHEMA if name != "security_id"]
 
 _BATCH_BYTES, _PACKED = 64 * 2**20, 4
 """Bytes of text that are read at once; Parquet packs as much into a quarter."""
+_DATA = (
+    *(".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".json", ".xlsx", ".xls"),
+    *(".gz", ".bz2", ".zst", ".zip", ".7z"),
+)
+"""Ends of the names of files that may hold somebody's history."""
 _EDGE_SESSIONS = 60
 _EARLIEST_LAG = timedelta(minutes=30)
 
@@ -96,6 +101,15 @@ class FolderReader:
         for reading in self.mapping.readings(kind):
             found.update(dict.fromkeys(files_of(self.folder, reading)))
         return list(found)
+
+    def unread(self) -> list[str]:
+        """Files that look like data and that no reading takes."""
+        taken = {path for kind in KINDS for path in self.files(kind)}
+        return [
+            path.relative_to(self.folder).as_posix()
+            for path in sorted(self.folder.rglob("*"))
+            if path.suffix.lower() in _DATA and path.is_file() and path not in taken
+        ]
 
     def sinces(self) -> dict[str, date]:
         """Day before which bars of a file are not read, by file; files of which all are lack."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,7 +26,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """One file of bars as it was imported."""
+    """One file of bars as it was imported; ``ended`` is whether by a line break, if it is text."""
 
     file: str
     size: int
@@ -34,6 +35,7 @@ class ImportedFile:
     segment: str
     out_of_order: int = 0
     sha256: str = ""
+    ended: bool = True
 
     def is_still(self, path: Path) -> bool:
         """Whether the file on disk is the one that was imported."""
@@ -91,6 +93,15 @@ def sha256_of(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def is_ended(path: Path) -> bool:
+    """Whether a file ends with a line break; one that is no text needs none."""
+    if path.suffix.lower() == ".parquet" or not path.stat().st_size:
+        return True
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) in (b"\n", b"\r")
 
 
 @dataclass(frozen=True)

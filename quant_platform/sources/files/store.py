@@ -37,7 +37,13 @@ from quant_platform.sources.files.convert import (
     spans_of,
     with_security,
 )
-from quant_platform.sources.files.manifest import ImportedFile, Journal, Manifest, sha256_of
+from quant_platform.sources.files.manifest import (
+    ImportedFile,
+    Journal,
+    Manifest,
+    is_ended,
+    sha256_of,
+)
 from quant_platform.sources.files.mapping import KINDS
 from quant_platform.sources.files.relisting import Former
 from quant_platform.sources.files.restated import RESCALED, RESTATED
@@ -74,6 +80,8 @@ class Prepared:
         Rows of `LOST`: files that have no longer what they had.
     others
         Files of the other kinds, by kind.
+    unread
+        Files that look like data and that no reading takes.
     """
 
     manifest: Manifest
@@ -85,6 +93,7 @@ class Prepared:
     withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHDRAWN))
     lost: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LOST))
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -216,6 +225,7 @@ class ImportStore:
                     *(name, state.st_size, stamp, counts.get(name, 0), segment),
                     out_of_order=disorder.get(name, 0),
                     sha256=sha256_of(path),
+                    ended=is_ended(path),
                 )
         manifest = Manifest(
             str(reader.folder),
@@ -244,6 +254,7 @@ class ImportStore:
                 for kind in KINDS
                 if kind != "bars"
             },
+            unread=reader.unread(),
         )
 
     def _carry(
@@ -266,9 +277,10 @@ class ImportStore:
         if again is None:
             return Former()
         ends = again.ends(pl.read_parquet(self.root / "actions.parquet"))
-        securities = pl.read_parquet(self.root / "securities.parquet").filter(again.past)
         if not ends.height:
             return Former()
+        # Who is told of later than the last session taken in is told of all the same.
+        securities = pl.read_parquet(self.root / "securities.parquet")
         bars = self._segments(list(told.values())).filter(again.past)
         last = bars.group_by("symbol").agg(last=pl.col("session").max()).collect()
         return Former(ends, last, securities["security_id"].unique())

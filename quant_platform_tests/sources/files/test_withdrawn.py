@@ -182,6 +182,23 @@ def test_who_left_twice_and_came_back_twice(tmp_path: Path) -> None:
     assert ends["security_id"].to_list() == ["US:S05", first_end]
 
 
+def test_who_was_listed_anew_stays_so_though_the_lake_has_not_heard_of_it(tmp_path: Path) -> None:
+    """The import is made after the cutoff: its news belong to the next session."""
+    rows = prices()
+    gone = (pl.col("symbol") != "S05") | (pl.col("date") <= DAYS[8])
+    own = Deliveries(tmp_path)
+    own.deliver({"bars.csv": rows.filter(gone, pl.col("date") <= TOLD)})
+    own.take(TOLD)
+    own.hours = 60
+    for day in (31, 32):
+        file = rows.filter(pl.col("date") <= DAYS[day])
+        assert not own.deliver({"bars.csv": file}).refusals
+        # The lake takes in the bar of the evening, before the late ones are known.
+        own.take(DAYS[day])
+    newest = own.known("bars", DAYS[32]).filter(symbol="US:S05", session=DAYS[32])
+    assert newest["security_id"].to_list() == [f"US:S05@{DAYS[9]}"]
+
+
 def test_an_end_in_the_midst_of_bars_is_asked_for(tmp_path: Path) -> None:
     """Bars of after it were taken in under its id: they can not become those of another."""
     own = Deliveries(tmp_path)
