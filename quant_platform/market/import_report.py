@@ -38,6 +38,7 @@ from quant_platform.market.import_findings import (
 )
 from quant_platform.market.import_shape import (
     of_classes,
+    of_undescribed,
     of_unended,
     of_unheard,
     of_unread,
@@ -122,6 +123,7 @@ def report_of(
     findings += of_unread(prepared.unread)
     findings += of_unended(prepared.manifest, prepared.bars)
     findings += of_classes(prepared.reference.who.securities, asset_classes)
+    findings += of_undescribed(prepared.undescribed)
     findings += of_unheard(prepared.reference, prepared.bars)
     if delivered.height:
         bars = with_security(delivered, prepared.reference.who.ids)

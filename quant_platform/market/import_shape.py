@@ -97,6 +97,23 @@ def of_classes(securities: pl.DataFrame, asset_classes: Collection[str]) -> Iter
         )
 
 
+def of_undescribed(undescribed: int) -> Iterator[Finding]:
+    """Tell of securities that listings described and describe no more.
+
+    Parameters
+    ----------
+    undescribed
+        How many they are.
+    """
+    if undescribed:
+        yield Finding(
+            "warning",
+            "securities that the listings have lost",
+            undescribed,
+            "what they told of them stays: if the file was cut short, fetch it again",
+        )
+
+
 def of_unheard(reference: Reference, bars: pl.LazyFrame) -> Iterator[Finding]:
     """Tell of rows about securities that have no bar, which nothing can be made of.
 

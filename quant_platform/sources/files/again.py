@@ -51,6 +51,10 @@ WITHDRAWN = pl.Schema(
 )
 """Actions that were told and that the files do not tell any more, and what becomes of them."""
 
+_DESCRIBING = (
+    *("name", "exchange", "asset_class", "sector", "category", "listed_on"),
+    *("tick", "lot", "leverage", "underlying", "country"),
+)
 _FEW_WITHDRAWN, _WITHDRAWN_SHARE = 4, 0.05
 """So many actions may be taken back at once, or such a share of what was told: more are a file that
 has lost them."""
@@ -217,6 +221,45 @@ class Again:
                 known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
             )
         )
+
+    def described(
+        self, told: pl.DataFrame, delivered: pl.DataFrame, only_bars: pl.DataFrame
+    ) -> tuple[pl.DataFrame, int]:
+        """Keep what listings told of symbols of which only bars tell now.
+
+        A file of listings that has lost lines would degrade names and sectors to the symbol and to
+        nothing, which nobody said.
+
+        Parameters
+        ----------
+        told, delivered
+            Securities of the import before, and of the files now.
+        only_bars
+            ``security_id`` of those that no listing tells of.
+
+        Returns
+        -------
+        tuple
+            The rows, and how many securities were described better before.
+        """
+        key = ["security_id"]
+        newest = (
+            told.filter(self.past)
+            .sort("known_at")
+            .unique(key, keep="last")
+            .join(only_bars, on=key, how="semi")
+            .select(*key, *_DESCRIBING)
+        )
+        bare = delivered.select(*key, *_DESCRIBING).unique(key, keep="last")
+        better = newest.join(bare, on=[*key, *_DESCRIBING], how="anti", nulls_equal=True)
+        if not better.height:
+            return delivered, 0
+        before = {name: f"{name}_told" for name in _DESCRIBING}
+        known = better.rename(before).with_columns(kept=pl.lit(value=True))
+        rows = delivered.join(known, on=key, how="left", maintain_order="left").with_columns(
+            pl.when("kept").then(was).otherwise(name).alias(name) for name, was in before.items()
+        )
+        return rows.select(delivered.columns), better.height
 
     def ended(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
         """End stays that were told and that the files do not tell any more.

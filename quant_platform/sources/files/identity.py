@@ -50,6 +50,8 @@ class Identities:
         Departed symbols of which the same company name appeared under another symbol in time.
     listed_anew
         Symbols that were told gone and go on as another security.
+    only_bars
+        ``security_id`` of those that no listing tells of.
     """
 
     ids: pl.DataFrame
@@ -58,6 +60,7 @@ class Identities:
     departures: pl.DataFrame
     named_again: int
     listed_anew: int
+    only_bars: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def identities(
         [exits(left, departures, ends_told(told, listed)), _renames(versions, links)]
     )
     ids = _ids(listed, links, calendar)
-    return Identities(ids, securities, actions, departures, named_again, anew)
+    only_bars = listed.filter("only_bars").select("security_id").unique()
+    return Identities(ids, securities, actions, departures, named_again, anew, only_bars)
 
 
 def _completed(

@@ -82,6 +82,8 @@ class Prepared:
         Files of the other kinds, by kind.
     unread
         Files that look like data and that no reading takes.
+    undescribed
+        Securities that listings described and of which only bars tell now.
     """
 
     manifest: Manifest
@@ -94,6 +96,7 @@ class Prepared:
     lost: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LOST))
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unread: Sequence[str] = ()
+    undescribed: int = 0
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,7 @@ class ImportStore:
         reference = reference_of(
             reader, bars, spans_of(bars), taking.splits, self._former(again, told)
         )
-        kinds, withdrawn = self._superseding(again, reference)
+        kinds, withdrawn, undescribed = self._superseding(again, reference)
         new_from = taking.new_from if same else None
         if same and not changed:
             new_from = bars.select(pl.col("session").max()).collect().item()
@@ -255,6 +258,7 @@ class ImportStore:
                 if kind != "bars"
             },
             unread=reader.unread(),
+            undescribed=undescribed,
         )
 
     def _carry(
@@ -287,15 +291,18 @@ class ImportStore:
 
     def _superseding(
         self, again: Again | None, reference: Reference
-    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-        """Everything but the bars to answer from, and the actions that are told no more."""
+    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, int]:
+        """Everything but the bars to answer from, and what of it the files tell no more."""
         kinds = dict(reference.kinds)
         actions = kinds["actions"]
         if again is None:
             kinds["actions"] = actions.drop("noise")
-            return kinds, pl.DataFrame(schema=WITHDRAWN)
+            return kinds, pl.DataFrame(schema=WITHDRAWN), 0
         told = {kind: pl.read_parquet(self.root / f"{kind}.parquet") for kind in kinds}
         kinds["actions"] = settled(actions, told["actions"])
+        kinds["securities"], undescribed = again.described(
+            told["securities"], kinds["securities"], reference.who.only_bars
+        )
         withdrawn = again.withdrawn(told["actions"], kinds["actions"])
         undone = again.undone(told["actions"], withdrawn)
         ended = again.ended(told["membership"], kinds["membership"])
@@ -304,7 +311,7 @@ class ImportStore:
         }
         kinds["membership"] = pl.concat([kinds["membership"], ended])
         kinds["actions"] = pl.concat([kinds["actions"], undone])
-        return kinds, withdrawn
+        return kinds, withdrawn, undescribed
 
     def commit(self, prepared: Prepared, at: datetime) -> None:
         """Make what was prepared the import that the source answers from.

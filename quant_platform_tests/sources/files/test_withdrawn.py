@@ -215,3 +215,26 @@ def test_a_delisting_day_that_is_corrected_is_no_return(tmp_path: Path) -> None:
     own.deliver({"bars.csv": prices().filter(left), "listings.csv": listed.format(DAYS[9])})
     own.take(TOLD)
     assert not own.deliver({"listings.csv": listed.format(DAYS[10])}).refusals
+
+
+def test_listings_that_have_lost_lines_degrade_nobody(tmp_path: Path) -> None:
+    own = Deliveries(tmp_path)
+    head = "symbol,listed_on,name,sector\n"
+    lines = [f"{name},{DAYS[0]},The {name} Company,Energy\n" for name in SYMBOLS]
+    own.deliver(
+        {"bars.csv": prices().filter(pl.col("date") <= TOLD), "listings.csv": head + "".join(lines)}
+    )
+    own.take(TOLD)
+    before = own.known("securities", TOLD)
+    assert before.height == len(SYMBOLS)
+    for day in (31, 32):
+        rows = prices().filter(pl.col("date") <= DAYS[day])
+        report = own.deliver({"bars.csv": rows, "listings.csv": head + "".join(lines[:7])})
+        (lost,) = [line for line in report.findings if "have lost" in line.what]
+        assert (lost.weight, lost.count) == ("warning", 5)
+        own.take(DAYS[day])
+        assert own.known("securities", DAYS[day + 2]).equals(before)
+    # What a listing says otherwise is news all the same.
+    own.deliver({"listings.csv": head + "".join(lines).replace("The S11 Company", "S11 plc")})
+    names = own.known("securities", DAYS[36]).filter(security_id="US:S11").sort("known_at")["name"]
+    assert names.to_list() == ["The S11 Company", "S11 plc"]
