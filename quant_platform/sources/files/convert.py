@@ -12,7 +12,7 @@ hygiene, each time from the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from collections.abc import Mapping as Lags
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -58,8 +58,6 @@ SCHEMAS: dict[str, pl.Schema] = {
 SEGMENT = [name for name in BAR_SCHEMA if name != "security_id"]
 """Columns of a segment of bars: as delivered, but for the id that the listings give."""
 
-_BATCH_BYTES, _PACKED = 64 * 2**20, 4
-"""Bytes of text that are read at once; Parquet packs as much into a quarter."""
 _DATA = (
     *(".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".json", ".xlsx", ".xls"),
     *(".gz", ".bz2", ".zst", ".zip", ".7z"),
@@ -177,41 +175,6 @@ def kinds_of(reader: FolderReader) -> frozenset[str]:
     if "bars" in has:
         has |= {"securities", "actions"}
     return frozenset(has - {"listings"})
-
-
-def batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    """Split files into batches that fit into memory together, about a million rows each."""
-    batch: list[Path] = []
-    size = 0
-    for path in paths:
-        weight = path.stat().st_size * (_PACKED if path.suffix.lower() == ".parquet" else 1)
-        if batch and size + weight > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(path)
-        size += weight
-    if batch:
-        yield batch
-
-
-def segment_of(reads: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Rows of files of bars, in the order in which they were known."""
-    rows = pl.concat(reads)
-    told = rows["adjusted"].null_count() < rows.height
-    wanted = ["file", *SEGMENT, *(["adjusted"] if told else [])]
-    return rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
-
-
-def out_of_order(reads: Sequence[pl.DataFrame]) -> dict[str, int]:
-    """Count by file the rows that describe an earlier session than the row above of the symbol."""
-    same = (pl.col("symbol") == pl.col("symbol").shift(1)) & (
-        pl.col("file") == pl.col("file").shift(1)
-    )
-    back = same & (pl.col("session") < pl.col("session").shift(1))
-    counted = pl.concat(
-        [rows.select("file", back=back.fill_null(value=False)) for rows in reads]
-    ).filter("back")
-    return dict(counted.group_by("file").len().iter_rows())
 
 
 def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:

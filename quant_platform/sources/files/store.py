@@ -31,7 +31,6 @@ from quant_platform.sources.files.convert import (
     SCHEMAS,
     FolderReader,
     Reference,
-    batches,
     kinds_of,
     reference_of,
     spans_of,
@@ -47,7 +46,7 @@ from quant_platform.sources.files.manifest import (
 from quant_platform.sources.files.mapping import KINDS
 from quant_platform.sources.files.relisting import Former
 from quant_platform.sources.files.restated import RESCALED, RESTATED
-from quant_platform.sources.files.taking import LOST, SEGMENT_SCHEMA, Taking
+from quant_platform.sources.files.taking import LOST, SEGMENT_SCHEMA, Taking, batches
 from quant_platform.sources.files.total_return import settled
 
 FOLDER = "_imports"

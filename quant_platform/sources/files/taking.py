@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -21,12 +21,7 @@ import polars as pl
 
 from quant_platform.errors import SourceError
 from quant_platform.sources.files.again import BAR_KEY, FILE_KEY, Again
-from quant_platform.sources.files.convert import (
-    SEGMENT,
-    FolderReader,
-    out_of_order,
-    segment_of,
-)
+from quant_platform.sources.files.convert import SEGMENT, FolderReader
 from quant_platform.sources.files.manifest import ImportedFile
 from quant_platform.sources.files.restated import (
     as_printed,
@@ -54,6 +49,9 @@ LOST = pl.Schema(
     }
 )
 """Bars that a file has no more, those that it has gained, and those from before it begins now."""
+
+_BATCH_BYTES, _PACKED = 64 * 2**20, 4
+"""Bytes of text that are read at once; Parquet packs as much into a quarter."""
 
 
 @dataclass
@@ -203,6 +201,41 @@ class Taking:
         fresh = rows.filter(pl.col("import") == self.number)["session"].min()
         if isinstance(fresh, date):
             self.new_from = fresh if self.new_from is None else min(self.new_from, fresh)
+
+
+def batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Split files into batches that fit into memory together, about a million rows each."""
+    batch: list[Path] = []
+    size = 0
+    for path in paths:
+        weight = path.stat().st_size * (_PACKED if path.suffix.lower() == ".parquet" else 1)
+        if batch and size + weight > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += weight
+    if batch:
+        yield batch
+
+
+def segment_of(reads: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Rows of files of bars, in the order in which they were known."""
+    rows = pl.concat(reads)
+    told = rows["adjusted"].null_count() < rows.height
+    wanted = ["file", *SEGMENT, *(["adjusted"] if told else [])]
+    return rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
+
+
+def out_of_order(reads: Sequence[pl.DataFrame]) -> dict[str, int]:
+    """Count by file the rows that describe an earlier session than the row above of the symbol."""
+    same = (pl.col("symbol") == pl.col("symbol").shift(1)) & (
+        pl.col("file") == pl.col("file").shift(1)
+    )
+    back = same & (pl.col("session") < pl.col("session").shift(1))
+    counted = pl.concat(
+        [rows.select("file", back=back.fill_null(value=False)) for rows in reads]
+    ).filter("back")
+    return dict(counted.group_by("file").len().iter_rows())
 
 
 def _with_unit(rows: pl.DataFrame) -> pl.DataFrame:
