@@ -21,6 +21,7 @@ from quant_platform.settings.base import (
     refuse,
 )
 from quant_platform.settings.risk_features import BetaSettings, GarchSettings, VolatilitySettings
+from quant_platform.settings.tradingview import TradingViewSettings
 from quant_platform.settings.wording import plain
 
 MINUTES_PER_DAY = 1440
@@ -367,6 +368,9 @@ class PlatformSettings(SettingsModel):
     )
     features: FeatureSettings = described(
         "How features treat gaps and late news.", FeatureSettings()
+    )
+    tradingview: TradingViewSettings = described(
+        "The screener of TradingView, for the session that is over tonight.", TradingViewSettings()
     )
     automation: AutomationSettings = described(
         "What this environment does by itself.", AutomationSettings()

@@ -62,6 +62,7 @@ from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.lakehouse.contracts.series import SERIES
+from quant_platform.lakehouse.contracts.snapshot import SNAPSHOT
 from quant_platform.lakehouse.contracts.universe import UNIVERSE
 from quant_platform.lakehouse.contracts.universe_counts import UNIVERSE_COUNTS
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
@@ -76,6 +77,7 @@ _ALL = (
     MEMBERSHIP,
     FUND_FACTS,
     SERIES,
+    SNAPSHOT,
     QUARANTINE,
     RETURNS,
     QUALITY,

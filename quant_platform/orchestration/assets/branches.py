@@ -19,6 +19,7 @@ from quant_platform.orchestration.assets.risk_features import (
 )
 from quant_platform.orchestration.assets.scans import scan_stages
 from quant_platform.orchestration.assets.selection import selection_stage
+from quant_platform.orchestration.assets.snapshots import with_snapshots
 from quant_platform.orchestration.assets.universe import universe_stages
 from quant_platform.orchestration.stage import Stage
 
@@ -30,7 +31,7 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         *universe_stages(sleeve),
         *feature_stages(sleeve),
         volatility_stage(sleeve),
-        *scan_stages(sleeve),
+        *with_snapshots(sleeve, scan_stages(sleeve)),
         garch_stage(sleeve),
         selection_stage(sleeve),
         *portfolio_stages(sleeve),
