@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -114,7 +114,7 @@ def child(folder: str, lake: str) -> None:
     report = report_of(prepared, calendar, HygieneSettings(), before)
     if report.refusals:
         raise SystemExit(str(report.refusals))
-    store.commit(prepared)
+    store.commit(prepared, datetime.now(UTC))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
         "rows": prepared.new_rows,
