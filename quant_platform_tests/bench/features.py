@@ -196,12 +196,12 @@ def _families(sessions: Sequence[date]) -> dict[str, tuple[Mapping[str, Window],
     return {
         "features_state": (state_windows(state), partial(advance_state, settings=state)),
         **{
-            name: (windows(trend), partial(function, settings=trend))
+            name: (windows, partial(function, settings=trend))
             for name, windows, function in (
-                ("features_trend", trend_windows, trend_features),
-                ("features_avwap", avwap_windows, avwap_features),
-                ("features_liquidity", liquidity_windows, liquidity_features),
-                ("features_predictability", predictability_windows, predictability),
+                ("features_trend", trend_windows(), trend_features),
+                ("features_avwap", avwap_windows(), avwap_features),
+                ("features_liquidity", liquidity_windows(), liquidity_features),
+                ("features_predictability", predictability_windows(trend), predictability),
             )
         },
     }
