@@ -37,13 +37,16 @@ MODULES = {"import": "importing"}
 
 
 class _Commands(TyperGroup):
-    """Group that imports a command when it is asked for."""
+    """Group that imports a command when it is asked for.
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    ``ctx`` is of a class that is private to typer.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands."""
         return list(COMMANDS)
 
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; say so where it was stopped outside of anything that must be ended."""
         try:
             return super().invoke(ctx)
@@ -51,13 +54,13 @@ class _Commands(TyperGroup):
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from None
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Name and help of a command: enough to list it."""
         if cmd_name not in COMMANDS:
             return None
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is called, and import it."""
         name, _, rest = super().resolve_command(ctx, args)
         module = MODULES.get(str(name), str(name))

@@ -1,4 +1,7 @@
-"""Columns that every published table has: whose row it is, and since when it was known.
+"""Columns that several contracts share.
+
+Every published table tells whose row it is and since when it was known; every table whose rows are
+judged holds what was asked of them.
 
 They are functions, not a base schema, because a schema's own columns come after inherited ones and
 the stored order of a table is part of its contract.
@@ -53,4 +56,25 @@ def known_at_basis() -> dy.Enum:
     return dy.Enum(
         ["observed", "assumed"],
         description="observed: seen when it was published; assumed: session close plus a lag.",
+    )
+
+
+def passes(every: str) -> dy.List:
+    """Audit of a row that was judged: each question with its answer.
+
+    Parameters
+    ----------
+    every
+        What is asked, in the words of the table.
+    """
+    return dy.List(
+        dy.Struct(
+            {
+                "rule": dy.String(),
+                "passed": dy.Bool(),
+                "value": dy.Float64(nullable=True),
+                "threshold": dy.Float64(nullable=True),
+            }
+        ),
+        description=f"{every}, with the value tested and the threshold; a null value never passes.",
     )

@@ -230,6 +230,7 @@ class ImportStore:
                 self._write(f"bars/{segment}", rows)
                 new += rows.height
                 if rows.height:
+                    # Polars does not tell the checker that the least of dates is a date.
                     begins.append(rows["session"].min())  # type: ignore[arg-type]
                 disorder = sum(out_of_order(read.rows) for read in reads) if part == 0 else 0
                 entries.append(
