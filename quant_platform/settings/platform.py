@@ -213,14 +213,6 @@ class CheckSettings(SettingsModel):
 class TrendSettings(SettingsModel):
     """Finite-window features."""
 
-    block_sessions: int = described(
-        "Length of the calendar-fixed blocks that rolling sums start afresh in, so that a "
-        "range gives the same bytes as its single days.",
-        63,
-        unit="sessions",
-        ge=1,
-        le=504,
-    )
     max_missing_share: float = described(
         "A feature is null when more than this share of its look-back window has no bar.",
         0.05,

@@ -285,7 +285,7 @@ def test_a_scanner_is_a_file_and_a_name(tmp_path: Path) -> None:
     assert reader.touched(before) <= {
         f"instruments/{kind}"
         for kind in (
-            *("candidates", "features_garch", "selection"),
+            *("candidates", "features_garch", "clusters", "selection"),
             *("weights", "holdings", "profile_returns"),
         )
     }
@@ -305,10 +305,9 @@ class Editor(Reader):
             [sys.executable, *arguments],
             cwd=self.folder,
             env={
-                **environment(self.folder),
+                **environment(self.folder, SYMBOLS),
                 **self.settings,
                 "PYTHONPATH": str(self.folder),
-                "QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": str(SYMBOLS),
             },
             capture_output=True,
             text=True,

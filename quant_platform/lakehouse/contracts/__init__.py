@@ -16,6 +16,7 @@ from quant_platform.errors import ContractError
 from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.candidates import CANDIDATES
+from quant_platform.lakehouse.contracts.clusters import CLUSTERS
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.contracts.cross_section import (
     CROSS_SECTION,
@@ -98,6 +99,7 @@ _ALL = (
     SCAN,
     CANDIDATES,
     FEATURES_GARCH,
+    CLUSTERS,
     SELECTION,
     WEIGHTS,
     HOLDINGS,

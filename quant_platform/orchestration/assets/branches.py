@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quant_platform.orchestration.assets.clusters import cluster_stage
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
 from quant_platform.orchestration.assets.features import feature_stages
@@ -33,6 +34,7 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         volatility_stage(sleeve),
         *with_snapshots(sleeve, scan_stages(sleeve)),
         garch_stage(sleeve),
+        cluster_stage(sleeve),
         selection_stage(sleeve),
         *portfolio_stages(sleeve),
     ]
