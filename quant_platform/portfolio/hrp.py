@@ -18,22 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from quant_platform.portfolio.covariance import Matrix, Vector
+from quant_platform.selection.tree import condensed, distance, euclidean, leaves, tree_of
 from quant_platform.settings.portfolio import HrpSettings
 
 
 def hrp_order(correlations: Matrix, variant: HrpSettings) -> npt.NDArray[np.intp]:
     """Order of the names along the leaves of the tree; two names or more."""
-    # Imported late: it takes a second, which a process that decides nothing need not spend.
-    from scipy.cluster.hierarchy import leaves_list, linkage
-    from scipy.spatial.distance import pdist, squareform
-
-    distances = np.sqrt(np.clip((1 - correlations) / 2, 0.0, 1.0))
-    if variant.distance == "columns":
-        condensed = pdist(distances)
-    else:
-        condensed = squareform(distances, checks=False)
-    tree = linkage(condensed, method=variant.linkage, optimal_ordering=variant.leaf_order)
-    return np.asarray(leaves_list(tree), dtype=np.intp)
+    distances = distance(correlations)
+    pairs = euclidean(distances) if variant.distance == "columns" else condensed(distances)
+    return leaves(tree_of(pairs, variant.linkage, leaf_order=variant.leaf_order))
 
 
 def hrp_weights(covariance: Matrix, correlations: Matrix, variant: HrpSettings) -> Vector:
