@@ -25,7 +25,7 @@ from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.scanners.engine import DUTY
 from quant_platform.scanners.universe import SCREENS
-from quant_platform.selection.veto import CUT, VETOES
+from quant_platform.selection.veto import CUTS, VETOES
 from quant_platform.settings import Settings
 from quant_platform.settings.base import Identifier, SettingsModel, described
 
@@ -107,7 +107,7 @@ def gate_counts(
         elif table.endswith("/selection"):
             decided = rows.filter(pl.col("decided_on") == pl.col("session"))
             counted = _audited(decided, "vetoes", pl.col("fired")).join(
-                _duties([*VETOES, CUT]), on="gate"
+                _duties([*VETOES, *CUTS]), on="gate"
             )
         elif table.endswith("/universe"):
             counted = _audited(rows, "passes", ~pl.col("passed")).join(_duties(SCREENS), on="gate")

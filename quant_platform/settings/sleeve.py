@@ -14,6 +14,7 @@ from quant_platform.settings.base import (
     described,
     refuse,
 )
+from quant_platform.settings.clusters import ClusterSettings
 from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
@@ -154,6 +155,9 @@ class SleeveSettings(SettingsModel):
     )
     cross_section: CrossSectionSettings = described(
         "How the securities of a session are ranked.", CrossSectionSettings()
+    )
+    clusters: ClusterSettings = described(
+        "Which candidates of a session are one bet.", ClusterSettings()
     )
     selection: SelectionSettings = described(
         "How a rebalance session chooses among the candidates.", SelectionSettings()
