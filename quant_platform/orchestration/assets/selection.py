@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.regime import regime_of
-from quant_platform.orchestration.stage import Stage
+from quant_platform.orchestration.assets.telling import told
+from quant_platform.orchestration.stage import Stage, Stored, Told
+from quant_platform.selection.decisions import LEDGER, action_of, selection_decisions
 from quant_platform.selection.ingestion import Around
 from quant_platform.selection.policy import select, selection_windows
+from quant_platform.settings.selection import SelectionSettings
 
 
 def selection_stage(sleeve: SleeveContext, portfolio: PortfolioContext) -> Stage:
@@ -56,4 +60,11 @@ def selection_stage(sleeve: SleeveContext, portfolio: PortfolioContext) -> Stage
             "fit": {} if regimes is None else regimes.fit,
         },
         grid=sleeve.grid,
+        recorded=partial(_decisions, sleeve=own.name, settings=own.selection),
     )
+
+
+def _decisions(stored: Stored, sleeve: str, settings: SelectionSettings) -> Mapping[str, Told]:
+    """Say what each deciding session chose, once."""
+    made = selection_decisions(stored.tables["selection"], settings)
+    return {LEDGER: told(action_of(sleeve), made, stored.run_id)}
