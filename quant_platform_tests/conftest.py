@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from quant_platform_tests.scheduling import Scheduling, turn
 from quant_platform_tests.small_project import SmallProject
+
+# No test asserts on time: how long an example takes is the machine's affair.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(optionalhook=True)

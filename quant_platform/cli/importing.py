@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from quant_platform.errors import ConfigError, SourceError
 from quant_platform.lakehouse.lake import Lake, utc_now
 from quant_platform.market.import_report import ImportReport, report_of
 from quant_platform.settings import Settings, load_settings
+from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.settings.sleeve import SleeveSettings
 from quant_platform.sources.files import Again, FolderReader, ImportStore, read_mapping
@@ -65,21 +66,22 @@ def import_command(
     if own is not None:
         mapping = mapping_of(settings, own, mapping, only_look=check)
     code = own.calendar if own is not None else calendar
-    reader = folder_reader(settings, folder.resolve(), mapping, code)
+    classes = own.asset_classes if own is not None else ()
+    reader = folder_reader(settings, folder.resolve(), mapping, code, classes)
     hygiene = own.hygiene if own is not None else HygieneSettings()
     if check or sleeve is None:
         with tempfile.TemporaryDirectory() as aside:
             prepared = ImportStore(Path(aside)).prepare(reader, None)
-            report = report_of(prepared, reader.calendar, hygiene)
+            report = report_of(prepared, reader.calendar, hygiene, asset_classes=classes)
         _show(report, as_json=as_json)
     else:
         store = ImportStore.of(settings.lake_root, sleeve)
         before = store.manifest()
         prepared = store.prepare(reader, before, again_of(settings, sleeve, reader.calendar))
-        report = report_of(prepared, reader.calendar, hygiene, before)
+        report = report_of(prepared, reader.calendar, hygiene, before, asset_classes=classes)
         _show(report, as_json=as_json)
         if not report.refusals:
-            store.commit(prepared)
+            store.commit(prepared, utc_now())
             _tell(settings, sleeve, reader, mapping)
     if report.refusals:
         first = report.refusals[0]
@@ -147,9 +149,16 @@ def again_of(
 
 
 def folder_reader(
-    settings: Settings, folder: Path, mapping: Path | None, code: str
+    settings: Settings,
+    folder: Path,
+    mapping: Path | None,
+    code: str,
+    asset_classes: Sequence[AssetClass] = (),
 ) -> FolderReader:
-    """Return the reader of a folder on a calendar of the platform."""
+    """Return the reader of a folder on a calendar of the platform.
+
+    What says nothing of its class is of that of the sleeve, if it holds but one.
+    """
     platform = settings.platform
     calendar = build_calendar(
         code,
@@ -158,7 +167,10 @@ def folder_reader(
         extra_holidays=platform.extra_holidays.get(code, ()),
         extra_sessions=platform.extra_sessions.get(code, ()),
     )
-    return FolderReader(folder, read_mapping(mapping), calendar, platform.knowledge_lag_minutes)
+    rules = read_mapping(mapping)
+    if len(asset_classes) == 1 and "asset_class" not in rules.model_fields_set:
+        rules = rules.model_copy(update={"asset_class": asset_classes[0]})
+    return FolderReader(folder, rules, calendar, platform.knowledge_lag_minutes)
 
 
 def _show(report: ImportReport, *, as_json: bool) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "backfill": "Make every stale session of a range.",
     "import": "Look over a folder of market data, and take it in.",
     "refresh": "Fetch what lagging symbols lack, as data that became known now.",
+    "snapshot": "Ask the vendor's screener about the session that is over, and keep the answer.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
     "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",
@@ -37,13 +38,16 @@ MODULES = {"import": "importing"}
 
 
 class _Commands(TyperGroup):
-    """Group that imports a command when it is asked for."""
+    """Group that imports a command when it is asked for.
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    ``ctx`` is of a class that is private to typer.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands."""
         return list(COMMANDS)
 
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; say so where it was stopped outside of anything that must be ended."""
         try:
             return super().invoke(ctx)
@@ -51,13 +55,13 @@ class _Commands(TyperGroup):
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from None
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Name and help of a command: enough to list it."""
         if cmd_name not in COMMANDS:
             return None
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is called, and import it."""
         name, _, rest = super().resolve_command(ctx, args)
         module = MODULES.get(str(name), str(name))

@@ -13,6 +13,7 @@ from rich.table import Table
 from quant_platform.cli.console import table_console
 from quant_platform.cli.importing import again_of, folder_reader, sleeve_of
 from quant_platform.errors import ConfigError, SourceError
+from quant_platform.lakehouse.lake import utc_now
 from quant_platform.market.import_report import report_of
 from quant_platform.settings import load_settings
 from quant_platform.sources.files import ImportStore, Manifest
@@ -64,17 +65,27 @@ def refresh_command(
             expected="symbols that have been imported, as EXCHANGE:TICKER",
             mend="correct --symbols; new symbols come with 'quant import'",
         )
-    reader = folder_reader(settings, folder, mapping, own.calendar)
+    reader = folder_reader(settings, folder, mapping, own.calendar, own.asset_classes)
     again = again_of(settings, sleeve, reader.calendar, wanted)
+    if again is None:
+        raise SourceError(
+            f"the lake has taken in no session of sleeve {sleeve!r}, so that nothing lags behind",
+            expected="sessions that were made from what was imported",
+            mend="run 'quant import' and 'quant backfill' first",
+        )
     prepared = store.prepare(reader, manifest, again)
-    report = report_of(prepared, reader.calendar, own.hygiene, manifest)
+    report = report_of(
+        *(prepared, reader.calendar, own.hygiene, manifest),
+        asset_classes=own.asset_classes,
+        symbols=wanted,
+    )
     for refusal in report.refusals:
         raise SourceError(
             f"{folder} can not be imported: {refusal.what}, {refusal.detail}",
             expected="files that can be believed",
             mend="mend the files; nothing was written",
         )
-    store.commit(prepared)
+    store.commit(prepared, utc_now())
     after = _last_bars(store, store.required()).rename({"last": "after"})
     shown = before.filter(pl.col("symbol").is_in(sorted(wanted))).join(after, on="symbol")
     rows = [

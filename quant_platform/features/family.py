@@ -36,6 +36,8 @@ class Family:
         Columns of ``features_state`` that its functions look up.
     looks_at
         Columns of ``features_trend``, likewise, of the session itself.
+    yearly
+        Whether the rows that a function is asked for must lie in one calendar year.
     """
 
     def __init__(
@@ -44,10 +46,13 @@ class Family:
         declared: str = "unit",
         reads: tuple[str, ...] = (),
         looks_at: tuple[str, ...] = (),
+        *,
+        yearly: bool = False,
     ) -> None:
         self.contract = contract
         self.reads = reads
         self.looks_at = looks_at
+        self.yearly = yearly
         self.declared = declared
         self.written: dict[str, Callable[..., Any]] = {}
 

@@ -22,7 +22,8 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.features.finite import PUBLISHED
-from quant_platform.features.garch_fit import PARAMETERS, Fits, Matrix, Vector, fit
+from quant_platform.features.garch_fit import fit
+from quant_platform.features.garch_likelihood import PARAMETERS, Fits, Matrix, Vector
 from quant_platform.features.panel import Panel
 from quant_platform.lakehouse.contracts.features_garch import FEATURES_GARCH, REASONS
 from quant_platform.lakehouse.vintages import splits_in_effect

@@ -30,9 +30,9 @@ MONEY_OF_A_SHARE = 40.0
 _MILLION = 1e6
 
 
-def liquidity_windows(settings: TrendSettings) -> dict[str, Window]:
+def liquidity_windows() -> dict[str, Window]:
     """Sessions of its inputs that ``features_liquidity`` depends on."""
-    return finite_windows(LIQUIDITY, settings)
+    return finite_windows(LIQUIDITY)
 
 
 def liquidity_features(

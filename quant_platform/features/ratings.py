@@ -40,6 +40,7 @@ _EQUAL = 1e-9
 """Relative distance below which an average is the close: sums of equal prices leave last bits."""
 
 _Truth = npt.NDArray[np.bool_]
+_Votes = npt.NDArray[np.int8]
 
 
 def averages_vote(block: Block, averages: Sequence[Matrix]) -> Matrix:
@@ -54,10 +55,11 @@ def averages_vote(block: Block, averages: Sequence[Matrix]) -> Matrix:
     """
     exponential = [block.answer(block.state[f"ema_{length}_state"]) for length in LENGTHS]
     close = block.answer(block.close)
-    votes = [_below(average, close) for average in [*averages, *exponential]]
+    every = [*averages, *exponential]
+    votes = [_below(average, close) for average in every]
     # Two sessions, and what the slowest line of them looks back.
     votes.append(block.answer(_ichimoku(block.last(len(close) + 52))))
-    return np.asarray(sum(votes) / len(votes))
+    return np.where(_lacking(every) | np.isnan(close), np.nan, _mean(votes))
 
 
 def oscillators_vote(
@@ -84,13 +86,17 @@ def oscillators_vote(
     awesome, momentum, williams, ultimate
         The other oscillators of finite windows.
     """
-    state = block.state
+    # A vote looks at the session and at the one before.
+    rows = len(block.answer(block.close)) + 1
+    now, state = block.last(rows), block.last(rows).state
+    channel, awesome, momentum = channel[-rows:], awesome[-rows:], momentum[-rows:]
+    williams, ultimate = williams[-rows:], ultimate[-rows:]
     average = state["ema_50_state"]
-    rising, falling = block.close > average, block.close < average
+    rising, falling = now.close > average, now.close < average
     strength, trend = state["rsi_14"], state["adx_14"] > 20
     plus, minus = state["plus_di_14"], state["minus_di_14"]
-    bears, bulls = _power(block, block.low), _power(block, block.high)
-    (k, d), (rsi_k, rsi_d) = stochastic, stochastic_rsi
+    bears, bulls = _power(now, now.low), _power(now, now.high)
+    k, d, rsi_k, rsi_d = (line[-rows:] for line in (*stochastic, *stochastic_rsi))
     votes = [
         _turning(strength, 30, 70),
         _leaving(k, d),
@@ -110,17 +116,26 @@ def oscillators_vote(
         ),
         _vote(ultimate > 70, ultimate < 30),
     ]
-    return np.asarray(sum(votes) / len(votes))
+    return _mean(votes)
 
 
-def _vote(buy: _Truth, sell: _Truth) -> Matrix:
-    return buy.astype(np.float64) - sell
+def _vote(buy: _Truth, sell: _Truth) -> _Votes:
+    return np.subtract(buy, sell, dtype=np.int8)
 
 
-def _below(average: Matrix, close: Matrix) -> Matrix:
+def _mean(votes: Sequence[_Votes]) -> Matrix:
+    return np.asarray(np.sum(votes, axis=0, dtype=np.int8) / len(votes))
+
+
+def _lacking(lines: Sequence[Matrix]) -> _Truth:
+    """Where some line has no value."""
+    return np.asarray(np.logical_or.reduce([np.isnan(line) for line in lines]))
+
+
+def _below(average: Matrix, close: Matrix) -> _Votes:
     """Buy where an average is below the close, sell where it is above."""
     apart = close / average - 1
-    return np.sign(np.where(np.abs(apart) < _EQUAL, 0.0, apart))
+    return _vote(apart >= _EQUAL, apart <= -_EQUAL)
 
 
 def _crosses(one: Matrix, other: Matrix) -> _Truth:
@@ -128,7 +143,7 @@ def _crosses(one: Matrix, other: Matrix) -> _Truth:
     return np.asarray((one > other) & (shifted(one, 1) < shifted(other, 1)))
 
 
-def _turning(value: Matrix, low: float, high: float) -> Matrix:
+def _turning(value: Matrix, low: float, high: float) -> _Votes:
     """Buy where it rises below a band, sell where it falls above one."""
     before = shifted(value, 1)
     return _vote((value < low) & (value > before), (value > high) & (value < before))
@@ -136,7 +151,7 @@ def _turning(value: Matrix, low: float, high: float) -> Matrix:
 
 def _leaving(
     main: Matrix, signal: Matrix, buy: _Truth | bool = True, sell: _Truth | bool = True
-) -> Matrix:
+) -> _Votes:
     """Buy where both lines are in the lowest fifth and cross upwards, sell in the highest."""
     low, high = (main < 20) & (signal < 20), (main > 80) & (signal > 80)
     return _vote(buy & low & _crosses(main, signal), sell & high & _crosses(signal, main))
@@ -149,7 +164,7 @@ def _power(block: Block, price: Matrix) -> tuple[Matrix, Matrix]:
     return price - average, shifted(price, 1) - before
 
 
-def _ichimoku(block: Block) -> Matrix:
+def _ichimoku(block: Block) -> _Votes:
     """Buy where the close crosses the conversion line upwards, above a rising cloud."""
     conversion, base, slow = (
         (highest(block.high, length) + lowest(block.low, length)) / 2 for length in (9, 26, 52)

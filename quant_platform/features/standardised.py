@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_platform.features.finite import ABREAST, PUBLISHED, beside
+from quant_platform.features.finite import PUBLISHED, beside
 from quant_platform.features.noise import hurst, stored_noise
 from quant_platform.features.panel import Matrix, Panel
 from quant_platform.features.predictability import LONGEST, Vector, statistics_of
@@ -33,6 +33,8 @@ from quant_platform.settings import TrendSettings
 _FEATURES = tuple(n for n in FEATURES_PREDICTABILITY.columns if n not in ("session", "security_id"))
 _SLOPE = "rescaled_slope"
 """Statistic that is stored as the Hurst exponent."""
+ABREAST = 256
+"""Series that are computed together: their matrices stay in the cache of a core."""
 
 
 def _sessions(settings: TrendSettings) -> int:

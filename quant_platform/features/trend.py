@@ -23,11 +23,11 @@ from quant_platform.features.rolling import (
     highest,
     lowest,
     mean,
-    mean_of_every,
     median,
     scatter,
     shifted,
     total,
+    variance,
     weighted,
 )
 from quant_platform.lakehouse.contracts.features_trend import FEATURES_TREND
@@ -40,9 +40,9 @@ WEEK = 5
 """Sessions of a week, as in the performance of a week, on every calendar."""
 
 
-def trend_windows(settings: TrendSettings) -> dict[str, Window]:
+def trend_windows() -> dict[str, Window]:
     """Sessions of its inputs that ``features_trend`` depends on."""
-    return finite_windows(TREND, settings)
+    return finite_windows(TREND)
 
 
 def trend_features(
@@ -64,10 +64,7 @@ def close(block: Block) -> Matrix:
 @TREND.column
 def sma(block: Block, length: int) -> Matrix:
     """Mean close."""
-    found: Matrix | None = block.once.get(f"sma_{length}")
-    if found is None:
-        found = block.once[f"sma_{length}"] = mean(block.close, length)
-    return found
+    return block.shared(f"sma_{length}", lambda: mean(block.close, length))
 
 
 @TREND.column
@@ -86,7 +83,7 @@ def sma_slope(block: Block, length: int) -> Matrix:
 @TREND.column
 def weekly_trend(block: Block) -> Matrix:
     """Order of the close and the means of 10 and 40 weekly closes."""
-    quarter, year = (mean_of_every(block.close, WEEK, weeks) for weeks in (10, 40))
+    quarter, year = (mean(block.close, weeks, WEEK) for weeks in (10, 40))
     rising = (block.close > quarter) & (quarter > year)
     falling = (block.close < quarter) & (quarter < year)
     return rising.astype(np.float64) - falling
@@ -137,59 +134,84 @@ def _place(value: Matrix, low: Matrix, high: Matrix) -> Matrix:
 @TREND.column
 def stochastic_k(block: Block, length: int) -> Matrix:
     """Place of the close in the range, smoothed over 3 sessions."""
-    raw = _place(block.close, lowest(block.low, length), highest(block.high, length))
-    return weighted(raw, [1.0] * 3)
+
+    def make() -> Matrix:
+        raw = _place(block.close, lowest(block.low, length), highest(block.high, length))
+        return mean(raw, 3)
+
+    return block.shared(f"stochastic_k_{length}", make)
 
 
 @TREND.column
 def stochastic_d(block: Block, length: int) -> Matrix:
     """Mean of 3 of the smoothed place."""
-    return weighted(stochastic_k(block, length), [1.0] * 3)
+    return block.shared(f"stochastic_d_{length}", lambda: mean(stochastic_k(block, length), 3))
 
 
 @TREND.column
 def stochastic_rsi_k(block: Block, length: int) -> Matrix:
     """Place of the RSI in its own range, smoothed over 3 sessions."""
-    strength = block.state["rsi_14"]
-    raw = _place(strength, lowest(strength, length), highest(strength, length))
-    return weighted(raw, [1.0] * 3)
+
+    def make() -> Matrix:
+        strength = block.state["rsi_14"]
+        raw = _place(strength, lowest(strength, length), highest(strength, length))
+        return mean(raw, 3)
+
+    return block.shared(f"stochastic_rsi_k_{length}", make)
 
 
 @TREND.column
 def cci(block: Block, length: int) -> Matrix:
     """Commodity channel index of closes, as the charting service computes it."""
-    average = sma(block, length)
-    apart = scatter(block.close, average, length)
-    # Of equal prices a running sum leaves the last bits: no scatter is told from rounding.
-    moved = apart > 1e-12 * average
-    return np.where(moved, (block.close - average) / (0.015 * np.where(moved, apart, 1.0)), np.nan)
+
+    def make() -> Matrix:
+        average = sma(block, length)
+        apart = scatter(block.close, average, length)
+        # Of equal prices a mean may leave the last bits: no scatter is told from rounding.
+        moved = apart > 1e-12 * average
+        away = (block.close - average) / (0.015 * np.where(moved, apart, 1.0))
+        return np.where(moved, away, np.nan)
+
+    return block.shared(f"cci_{length}", make)
 
 
 @TREND.column
 def williams(block: Block, length: int) -> Matrix:
     """Distance from the highest high in the range, percent."""
-    return _place(block.close, lowest(block.low, length), highest(block.high, length)) - 100
+
+    def make() -> Matrix:
+        return _place(block.close, lowest(block.low, length), highest(block.high, length)) - 100
+
+    return block.shared(f"williams_{length}", make)
 
 
 @TREND.column
 def awesome(block: Block) -> Matrix:
     """Bill Williams' oscillator of mid prices."""
-    middle = (block.high + block.low) / 2
-    return mean(middle, 5) - mean(middle, 34)
+
+    def make() -> Matrix:
+        middle = (block.high + block.low) / 2
+        return mean(middle, 5) - mean(middle, 34)
+
+    return block.shared("awesome", make)
 
 
 @TREND.column
 def ultimate(block: Block) -> Matrix:
     """Larry Williams' ultimate oscillator."""
-    floor = np.minimum(block.low, block.before)
-    pressure = block.close - floor
-    span = np.maximum(block.high, block.before) - floor
-    parts = [(4.0, 7), (2.0, 14), (1.0, 28)]
-    ratios = [
-        weight * _place(total(pressure, length), np.zeros_like(span), total(span, length))
-        for weight, length in parts
-    ]
-    return np.asarray(sum(ratios) / 7)
+
+    def make() -> Matrix:
+        floor = np.minimum(block.low, block.before)
+        pressure = block.close - floor
+        span = np.maximum(block.high, block.before) - floor
+        parts = [(4.0, 7), (2.0, 14), (1.0, 28)]
+        ratios = [
+            weight * _place(total(pressure, length), np.zeros_like(span), total(span, length))
+            for weight, length in parts
+        ]
+        return np.asarray(sum(ratios) / 7)
+
+    return block.shared("ultimate", make)
 
 
 @TREND.column
@@ -203,12 +225,11 @@ def bulls_bears(block: Block) -> Matrix:
 
 def _bands(block: Block, length: int) -> tuple[Matrix, Matrix]:
     """Middle of Bollinger's bands, and two population deviations."""
-    found: tuple[Matrix, Matrix] | None = block.once.get(f"bands_{length}")
-    if found is None:
-        middle = sma(block, length)
-        found = middle, 2 * np.sqrt(scatter(block.close, middle, length, power=2))
-        block.once[f"bands_{length}"] = found
-    return found
+
+    def make() -> tuple[Matrix, Matrix]:
+        return sma(block, length), 2 * np.sqrt(variance(block.close, length))
+
+    return block.shared(f"bands_{length}", make)
 
 
 @TREND.column
@@ -323,7 +344,7 @@ def recommend_other(block: Block) -> Matrix:
     return oscillators_vote(
         block,
         stochastic=(stochastic_k(block, 14), stochastic_d(block, 14)),
-        stochastic_rsi=(strength, weighted(strength, [1.0] * 3)),
+        stochastic_rsi=(strength, mean(strength, 3)),
         channel=cci(block, 20),
         awesome=awesome(block),
         momentum=momentum(block, 10),
@@ -341,4 +362,5 @@ def recommend_all(block: Block) -> Matrix:
 @TREND.column
 def bars_252(block: Block) -> Matrix:
     """Bars of a year."""
-    return count(block.close, 252).astype(np.float64)
+    bars = count(block.close, 252).astype(np.float64)
+    return np.broadcast_to(bars, block.close.shape)

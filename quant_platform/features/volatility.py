@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from math import log, sqrt
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,7 @@ from scipy.special import gammaln, stdtrit
 
 from quant_platform.features.family import Family
 from quant_platform.features.finite import Block, finite_features, finite_windows
-from quant_platform.features.rolling import Matrix, highest
+from quant_platform.features.rolling import Counts, Matrix, count, highest, window_sum
 from quant_platform.lakehouse.contracts.features_volatility import FEATURES_VOLATILITY, STATES
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.settings import TrendSettings
@@ -45,12 +44,11 @@ _NORMAL = float(STATES.index("normal"))
 
 Vector = npt.NDArray[np.float64]
 Three = tuple[Matrix, Matrix, Matrix]
-_Number = TypeVar("_Number", np.float64, np.int64)
 
 
-def volatility_windows(settings: TrendSettings) -> dict[str, Window]:
+def volatility_windows() -> dict[str, Window]:
     """Sessions of its inputs that ``features_volatility`` depends on."""
-    return finite_windows(volatility_family(VolatilitySettings(), 1), settings)
+    return finite_windows(volatility_family(VolatilitySettings(), 1))
 
 
 def volatility_features(
@@ -259,7 +257,7 @@ def _merged(one: Matrix, other: Matrix) -> Matrix:
     return values
 
 
-def _mean_of_tail(worst: Matrix, there: npt.NDArray[np.int64]) -> Vector:
+def _mean_of_tail(worst: Matrix, there: Counts) -> Vector:
     """Mean of the tail of as many returns as are there, of the smallest in their order."""
     size = TAIL * there
     total = np.zeros(len(there))
@@ -341,17 +339,11 @@ def _deviation(matrix: Matrix, length: int, rows: int) -> Matrix:
     return np.where(there > 1, np.sqrt(variance / (least - 1)), np.nan)
 
 
-def _asked_count(matrix: Matrix, length: int, rows: int) -> npt.NDArray[np.int64]:
+def _asked_count(matrix: Matrix, length: int, rows: int) -> Counts:
     """Values among the last ``length`` rows, for the last ``rows`` rows."""
-    return _asked_sum((~np.isnan(matrix)).astype(np.int64), length, rows)
+    return np.broadcast_to(count(matrix, length)[-rows:], (rows, matrix.shape[1]))
 
 
-def _asked_sum(matrix: npt.NDArray[_Number], length: int, rows: int) -> npt.NDArray[_Number]:
+def _asked_sum(matrix: Matrix, length: int, rows: int) -> Matrix:
     """Sum of the last ``length`` rows, for the last ``rows`` rows alone; NaN-free input."""
-    running = np.cumsum(matrix, axis=0)
-    sums = running[-rows:].copy()
-    reach = max(len(matrix) - length, 0)
-    begun = min(reach, rows)
-    if begun:
-        sums[-begun:] -= running[reach - begun : reach]
-    return sums
+    return window_sum(matrix, length)[-rows:]

@@ -12,6 +12,7 @@ from typing import Literal
 
 import polars as pl
 
+from quant_platform.sources.files import Manifest
 from quant_platform.sources.files.total_return import roundings
 
 Weight = Literal["refused", "warning", "note"]
@@ -42,23 +43,81 @@ class Finding:
     detail: str
 
 
+def of_gone(manifest: Manifest, before: Manifest | None) -> Iterator[Finding]:
+    """Tell of files of bars that were imported and are not there any more.
+
+    Parameters
+    ----------
+    manifest, before
+        This import and the one before it, if there was one.
+    """
+    there = {entry.file for entry in manifest.bars}
+    gone = [entry for entry in before.bars if entry.file not in there] if before else []
+    if gone:
+        yield Finding(
+            "refused",
+            "files that were imported are gone",
+            len(gone),
+            f"such as {gone[0].file} with {gone[0].rows} rows: put it back",
+        )
+
+
+def of_lost(lost: pl.DataFrame) -> Iterator[Finding]:
+    """Tell of files that have no longer the bars that they had.
+
+    Parameters
+    ----------
+    lost
+        ``file``, ``lost``, ``gained`` and ``earlier``.
+    """
+    cut = lost.filter(pl.col("lost") > pl.col("gained")).sort("lost", descending=True)
+    if cut.height:
+        name, rows, gained, _ = cut.row(0)
+        yield Finding(
+            "refused",
+            "files have lost bars",
+            cut.height,
+            f"{name} has no longer {rows} that it had, and {gained} others: fetch it again, or if "
+            "it is to begin later, say since in the mapping file",
+        )
+    some = lost.filter(pl.col("lost").is_between(1, pl.col("gained")))
+    told: tuple[tuple[Weight, str, int, pl.DataFrame], ...] = (
+        ("warning", "bars that files have no longer", int(some["lost"].sum()), some),
+        (
+            "note",
+            "bars from before their file begins now",
+            int(lost["earlier"].sum()),
+            lost.filter(pl.col("earlier") > 0),
+        ),
+    )
+    for weight, what, rows, files in told:
+        if rows:
+            yield Finding(
+                weight,
+                what,
+                rows,
+                f"in {files.height} files, such as {files['file'][0]}: what the lake has taken in "
+                "stays told",
+            )
+
+
 def of_rescaled(rescaled: pl.DataFrame) -> Iterator[Finding]:
     """Tell of symbols whose told history the files have in other units now.
 
     Parameters
     ----------
     rescaled
-        ``symbol``, ``factor``, ``sessions``.
+        ``file``, ``symbol``, ``factor``, ``sessions`` and ``why`` that is no split.
     """
     if rescaled.height:
-        symbol, factor, sessions = rescaled.row(0)
+        _, symbol, factor, sessions, why = rescaled.row(0)
         yield Finding(
             "refused",
             "closes that the lake has taken in were restated",
             rescaled.height,
-            f"{symbol} is {factor:.6g} times what it was on {sessions} sessions, as a vendor does "
-            "for a split or a dividend: deliver closes as they were printed, and tell the split in "
-            "actions",
+            f"{symbol} is {factor:.6g} times what it was on {sessions} sessions, and {why}: if it "
+            "was split, tell that with its ex day in actions, and name their file in the mapping; "
+            "else deliver closes as they were printed",
         )
 
 
@@ -68,36 +127,29 @@ def of_withdrawn(withdrawn: pl.DataFrame) -> Iterator[Finding]:
     Parameters
     ----------
     withdrawn
-        ``security_id``, ``session``, ``kind`` and ``covered``.
+        ``security_id``, ``session``, ``kind`` and ``becomes``.
     """
-    left = withdrawn.filter(pl.col("kind").is_in(["delisting", "merger"]))
-    if left.height:
-        security, session, *_ = left.row(0)
-        yield Finding(
+    gone = "actions that were told and are not in the files any more"
+    consequences: tuple[tuple[str, Weight, str, str], ...] = (
+        (
+            "end",
             "refused",
             "securities that were told gone and are there again",
-            left.height,
-            f"{security} left on {session}, and its holders were paid: say in listings that it "
-            "left then, and in a second row that it was listed again with its first bar after that",
-        )
-    others = withdrawn.filter(pl.col("kind").is_in(["delisting", "merger"]).not_())
-    weights: tuple[tuple[bool, Weight, str], ...] = (
-        (
-            True,
-            "refused",
-            "tell it on in actions, with value 0 where nothing was paid and 1 where nothing was "
-            "divided, so that it is taken back",
+            "its holders were paid, and bars from after that were taken in under its id: say in "
+            "listings that it left, and in a second row that it was listed again",
         ),
-        (False, "warning", "it stays told, because the files tell nothing as old or as new"),
+        ("lost", "refused", gone, "so many at once are lost by the file: fetch it again"),
+        ("undone", "warning", gone, "taken back, by a version that pays and divides nothing"),
+        ("stays", "warning", gone, "it stays told, as the files tell nothing as old or as new"),
     )
-    for covered, weight, consequence in weights:
-        gone = others.filter(pl.col("covered") == covered)
-        if gone.height:
-            security, session, kind, _ = gone.row(0)
+    for becomes, weight, what, consequence in consequences:
+        some = withdrawn.filter(becomes=becomes)
+        if some.height:
+            security, session, kind, _ = some.row(0)
             yield Finding(
                 weight,
-                "actions that were told and are not in the files any more",
-                gone.height,
+                what,
+                some.height,
                 f"such as {security} {kind} of {session}: {consequence}",
             )
 

@@ -16,7 +16,7 @@ before them to compare with; the others have been.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,8 +31,17 @@ from quant_platform.market.import_findings import (
     Finding,
     Weight,
     of_adjusted,
+    of_gone,
+    of_lost,
     of_rescaled,
     of_withdrawn,
+)
+from quant_platform.market.import_shape import (
+    of_classes,
+    of_undescribed,
+    of_unended,
+    of_unheard,
+    of_unread,
 )
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.files import Manifest, Prepared
@@ -78,6 +87,9 @@ def report_of(
     calendar: SessionCalendar,
     hygiene: HygieneSettings,
     before: Manifest | None = None,
+    *,
+    asset_classes: Collection[str] = (),
+    symbols: Collection[str] | None = None,
 ) -> ImportReport:
     """Look a converted folder over.
 
@@ -91,6 +103,10 @@ def report_of(
         Names the actions that somebody confirmed.
     before
         The import before, if there was one.
+    asset_classes
+        What the sleeve may hold; empty where no sleeve is named.
+    symbols
+        Symbols whose bars are fetched; None for all.
     """
     begin = None if prepared.new_from is None else prepared.new_from - _COMPARED
     bars_looked_at, actions = prepared.bars, prepared.reference.kinds["actions"]
@@ -100,15 +116,21 @@ def report_of(
         actions = actions.filter(pl.col("session") >= begin)
         facts["looked at from"] = str(begin)
     delivered = bars_looked_at.collect()
-    findings: list[Finding] = list(_shrunk(prepared.manifest, before))
+    findings: list[Finding] = list(of_gone(prepared.manifest, before))
+    findings += of_lost(prepared.lost)
     findings += of_rescaled(prepared.rescaled)
     findings += of_withdrawn(prepared.withdrawn)
+    findings += of_unread(prepared.unread)
+    findings += of_unended(prepared.manifest, prepared.bars)
+    findings += of_classes(prepared.reference.who.securities, asset_classes)
+    findings += of_undescribed(prepared.undescribed)
+    findings += of_unheard(prepared.reference, prepared.bars)
     if delivered.height:
         bars = with_security(delivered, prepared.reference.who.ids)
         sorted_out = ingest(bars, BARS, calendar, doubt=doubts_of_bars(bars.head(0), calendar))
         facts |= _facts(delivered, sorted_out)
         findings += _disorder(prepared.manifest)
-        findings += _of_bars(delivered, sorted_out, calendar)
+        findings += _of_bars(delivered, sorted_out, calendar, symbols)
         findings += _of_actions(actions, sorted_out, calendar, hygiene)
         findings += _of_securities(prepared)
         findings += of_adjusted(delivered)
@@ -133,30 +155,12 @@ def _facts(delivered: pl.DataFrame, sorted_out: Ingested) -> dict[str, int | str
         "symbols": delivered["symbol"].n_unique(),
         "securities": rows["security_id"].n_unique(),
         "sessions": rows["session"].n_unique(),
-        "first": str(rows["session"].min()),
-        "last": str(rows["session"].max()),
+        "first": str(rows["session"].min() or "no row was kept"),
+        "last": str(rows["session"].max() or "no row was kept"),
         "known as observed": _percent(
             int((delivered["known_at_basis"] == "observed").sum()), delivered.height
         ),
     }
-
-
-def _shrunk(manifest: Manifest, before: Manifest | None) -> Iterator[Finding]:
-    """Files that have fewer rows than when they were imported."""
-    now: dict[str, int] = {}
-    for entry in manifest.bars:
-        now[entry.file] = now.get(entry.file, 0) + entry.rows
-    then: dict[str, int] = {}
-    for entry in before.bars if before is not None else ():
-        then[entry.file] = then.get(entry.file, 0) + entry.rows
-    for file, rows in then.items():
-        if now.get(file, 0) < rows:
-            yield Finding(
-                "refused",
-                f"{file} has lost rows",
-                rows - now.get(file, 0),
-                f"{rows} when it was imported, {now.get(file, 0)} now: fetch it again",
-            )
 
 
 def _disorder(manifest: Manifest) -> Iterator[Finding]:
@@ -166,13 +170,19 @@ def _disorder(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _of_bars(
-    delivered: pl.DataFrame, sorted_out: Ingested, calendar: SessionCalendar
+    delivered: pl.DataFrame,
+    sorted_out: Ingested,
+    calendar: SessionCalendar,
+    symbols: Collection[str] | None,
 ) -> Iterator[Finding]:
     yield from _rejections(delivered, sorted_out)
     yield from _outside(delivered, calendar)
     rows = sorted_out.rows
     yield from _late(rows)
-    yield from _thin(rows)
+    # Of symbols that are fetched alone the others are still to come.
+    yield from _thin(
+        rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
+    )
     yield from _gaps(rows, calendar)
 
 
@@ -350,6 +360,13 @@ def _of_securities(prepared: Prepared) -> Iterator[Finding]:
     for became, meaning in meanings.items():
         if counts.get(became):
             yield Finding("note", f"departures: {became}", counts[became], meaning)
+    if who.listed_anew:
+        yield Finding(
+            "warning",
+            "symbols that were told gone and are there again",
+            who.listed_anew,
+            "holders were paid; each goes on as another security from the day of its end",
+        )
     if who.named_again:
         yield Finding(
             "note",

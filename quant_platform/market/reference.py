@@ -6,8 +6,13 @@ before it, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import date
+
 import polars as pl
 
+from quant_platform.calendars import SessionCalendar
+from quant_platform.lakehouse.contracts import Contract
 from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.earnings import EARNINGS
 from quant_platform.lakehouse.contracts.fund_facts import FUND_FACTS
@@ -16,9 +21,12 @@ from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.delivery import asked_sessions, taken
 from quant_platform.market.doubts import MEMORY_SESSIONS, doubts_of_actions
-from quant_platform.market.hygiene import Ingested
+from quant_platform.market.hygiene import Doubt, Ingested
 from quant_platform.settings.hygiene import HygieneSettings
 from quant_platform.sources.protocol import Source
+
+_Ask = Callable[[SessionCalendar, str, Sequence[date]], pl.DataFrame]
+"""Method of a source: what became known of a sleeve in some sessions."""
 
 
 def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
@@ -44,8 +52,7 @@ def published_securities(source: Source, sleeve: str, wanted: SessionRange) -> I
         When the source lacks a column or delivers another type, or rows of which it does not say
         when they were known, or that were known outside the range.
     """
-    delivered = source.securities(wanted.calendar, sleeve, asked_sessions(wanted))
-    return taken(delivered, SECURITIES, wanted, source=source.name, first_holds_earlier=True)
+    return _published(source, source.securities, SECURITIES, sleeve, wanted)
 
 
 def actions_windows() -> dict[str, Window]:
@@ -82,47 +89,39 @@ def published_actions(
         Rows for ``<sleeve>/actions`` and the rejected ones. An action that the price contradicts is
         rejected (``contradicts_price``) until somebody confirms it.
     """
-    delivered = source.actions(wanted.calendar, sleeve, asked_sessions(wanted))
     doubt = None
     if bars is not None:
         confirmed = (settings or HygieneSettings()).confirmed_actions
         doubt = doubts_of_actions(bars.collect(), wanted.calendar, confirmed)
-    return taken(
-        delivered, ACTIONS, wanted, source=source.name, first_holds_earlier=True, doubt=doubt
-    )
+    return _published(source, source.actions, ACTIONS, sleeve, wanted, doubt=doubt)
 
 
 def published_earnings(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
-    """Take the announcements that became known; as ``published_securities``.
-
-    Returns
-    -------
-    Ingested
-        Rows for ``<sleeve>/earnings`` and the rejected ones.
-    """
-    delivered = source.earnings(wanted.calendar, sleeve, asked_sessions(wanted))
-    return taken(delivered, EARNINGS, wanted, source=source.name, first_holds_earlier=True)
+    """Take the announcements that became known; as ``published_securities``."""
+    return _published(source, source.earnings, EARNINGS, sleeve, wanted)
 
 
 def published_membership(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
-    """Take the index memberships that became known; as ``published_securities``.
-
-    Returns
-    -------
-    Ingested
-        Rows for ``<sleeve>/membership`` and the rejected ones.
-    """
-    delivered = source.membership(wanted.calendar, sleeve, asked_sessions(wanted))
-    return taken(delivered, MEMBERSHIP, wanted, source=source.name, first_holds_earlier=True)
+    """Take the index memberships that became known; as ``published_securities``."""
+    return _published(source, source.membership, MEMBERSHIP, sleeve, wanted)
 
 
 def published_fund_facts(source: Source, sleeve: str, wanted: SessionRange) -> Ingested:
-    """Take the facts of funds that became known; as ``published_securities``.
+    """Take the facts of funds that became known; as ``published_securities``."""
+    return _published(source, source.fund_facts, FUND_FACTS, sleeve, wanted)
 
-    Returns
-    -------
-    Ingested
-        Rows for ``<sleeve>/fund_facts`` and the rejected ones.
-    """
-    delivered = source.fund_facts(wanted.calendar, sleeve, asked_sessions(wanted))
-    return taken(delivered, FUND_FACTS, wanted, source=source.name, first_holds_earlier=True)
+
+def _published(
+    source: Source,
+    ask: _Ask,
+    contract: Contract,
+    sleeve: str,
+    wanted: SessionRange,
+    *,
+    doubt: Doubt | None = None,
+) -> Ingested:
+    """Ask for what is told once, and sort the answer out."""
+    delivered = ask(wanted.calendar, sleeve, asked_sessions(wanted))
+    return taken(
+        delivered, contract, wanted, source=source.name, first_holds_earlier=True, doubt=doubt
+    )

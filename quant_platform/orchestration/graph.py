@@ -52,6 +52,7 @@ from quant_platform.sources.registry import (
     SERIES_BRANCH,
     own_routes,
     series_source,
+    snapshots_of,
     source_of,
 )
 
@@ -193,6 +194,7 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
                 grid=grid,
                 source=source or source_of(name, settings),
                 identity={"source": source.name} if source else source_identity(settings, name),
+                snapshots=snapshots_of(name, settings),
             )
         )
     return contexts

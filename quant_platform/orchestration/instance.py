@@ -123,6 +123,7 @@ def _materialised(key: dg.AssetKey, session: date, rows: int) -> EventLogEntry:
         event_specific_data=StepMaterializationData(materialization),
         job_name=_RUNLESS,
     )
+    # Dagster's record is made by a constructor without types.
     entry: EventLogEntry = EventLogEntry(  # type: ignore[no-untyped-call]
         user_message="",
         level=10,

@@ -19,7 +19,7 @@ WAIT_SECONDS = 900.0
 """A chunk of a backfill takes well under this; a run that waits longer says who holds the lock."""
 
 
-class JobLock(dg.ConfigurableResource):  # type: ignore[type-arg]
+class JobLock(dg.ConfigurableResource["JobLock"]):
     """Held by each run from its first step to its last.
 
     Parameters

@@ -28,8 +28,8 @@ import polars as pl
 
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
 from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.portfolio.bounded import Bounds
 from quant_platform.portfolio.covariance import Evidence, Matrix, Vector
+from quant_platform.portfolio.limits import Limits
 from quant_platform.portfolio.profiles import decide, equal, method
 from quant_platform.selection.policy import deciding_sessions
 from quant_platform.settings.portfolio import ProfilesSettings
@@ -169,7 +169,7 @@ def _weights(
     names, members = len(joined), int(joined.sum())
     cap = max(settings.cap, 1 / names)
     if profile != "equal_weight" and members * cap >= _ENOUGH:
-        decision = decide(profile, evidence, Bounds.alike(members, 0.0, cap), settings.hrp)
+        decision = decide(profile, evidence, Limits.alike(members, 0.0, cap), settings.hrp)
         if method(decision.actual) != "equal_weight":
             weights = np.zeros(names)
             weights[joined] = decision.weights
@@ -180,5 +180,5 @@ def _weights(
                 else f"left_out: {count} returns in {lookback} sessions"
                 for member, count in zip(joined, evidence.counts, strict=True)
             ]
-    decision = equal(Bounds.alike(names, 0.0, cap), profile)
+    decision = equal(Limits.alike(names, 0.0, cap), profile)
     return decision.weights, [decision.actual] * names

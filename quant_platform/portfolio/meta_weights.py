@@ -21,8 +21,8 @@ import polars as pl
 
 from quant_platform.lakehouse.contracts.meta import META_WEIGHTS
 from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.portfolio.bounded import Bounds
 from quant_platform.portfolio.covariance import Evidence, Matrix
+from quant_platform.portfolio.limits import Limits
 from quant_platform.portfolio.profiles import Decision, decide, equal, method
 from quant_platform.settings.portfolio import MetaSettings
 
@@ -113,7 +113,7 @@ def _decided(
             pl.lit(told).alias("actual"),
             pl.lit(seen.height, pl.UInt32).alias("joint_sessions"),
         )
-    bounds = Bounds.alike(len(settings.members), settings.bounds.lower, settings.bounds.upper)
+    bounds = Limits.alike(len(settings.members), settings.bounds.lower, settings.bounds.upper)
     matrix: Matrix = np.ascontiguousarray(seen.select(*settings.members).to_numpy())
     if seen.height < settings.min_joint:
         decision = equal(bounds, profile)

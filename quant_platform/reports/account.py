@@ -16,11 +16,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from quant_platform.backtest.metrics import falls
 from quant_platform.execution.account import CASH
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.reports.figure import Figure, Rows, by_session, counted, lacking
 from quant_platform.reports.scope import EVENING, MONTH, YEAR, DailyScope
-from quant_platform.reports.streams import worst_drawdown
 
 NO_ACCOUNT = "no account is configured"
 SIDES = ("buy", "sell")
@@ -127,7 +127,9 @@ def _equity(tables: _Tables, session: date, year: Sequence[date]) -> Iterator[Fi
             yield Figure("equity", "account", figure, equity / start - 1, "fraction")
     path = [tables.equity[day] for day in year if day in tables.equity]
     note = f"over {counted(len(path), 'session')}"
-    yield Figure("equity", "account", "drawdown", worst_drawdown(np.array(path)), "fraction", note)
+    yield Figure(
+        "equity", "account", "drawdown", float(falls(np.array(path)).min()), "fraction", note
+    )
 
 
 def _orders(tables: _Tables, session: date) -> Iterator[Figure]:

@@ -1,8 +1,8 @@
 """How often each gate was asked and fired: ``reports/gates``, one small row a gate and session.
 
-1. A universe holds every screen that it asked of a security, a scan every rule, a selection every
-   veto that it asked of a candidate on the session that decided. They are counted as they stand in
-   the audits.
+1. A universe holds every screen that it asked of a security, a cross-section every floor and the
+   rank, a scan every rule, a selection every veto that it asked of a candidate on the session that
+   decided. They are counted as they stand in the audits.
 2. Of the targets of an evening each was asked by every block of the overlay; the row says the first
    that stopped it. The evening itself was asked by every gate of readiness.
 3. Days of a sleeve that are no sessions of the report belong to the session after them.
@@ -23,6 +23,7 @@ from quant_platform.execution.readiness import GATES as EVENING_GATES
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.scanners.cross_section import FLOORS, RANK
 from quant_platform.scanners.engine import DUTY
 from quant_platform.scanners.universe import SCREENS
 from quant_platform.selection.veto import CUTS, VETOES
@@ -68,7 +69,7 @@ def gates_windows(scope: GatesScope) -> dict[str, Window]:
     tables = {
         f"{sleeve}/{kind}": int(sleeve in scope.elsewhere)
         for sleeve, scanners in scope.sleeves.items()
-        for kind in ("universe", *(f"scan_{name}" for name in scanners), "selection")
+        for kind in ("universe", "cross_section", *(f"scan_{n}" for n in scanners), "selection")
     }
     if scope.account:
         tables |= {_CONTROLS: 0, _READY: 0}
@@ -109,10 +110,14 @@ def gate_counts(
             counted = _audited(decided, "vetoes", pl.col("fired")).join(
                 _duties([*VETOES, *CUTS]), on="gate"
             )
-        elif table.endswith("/universe"):
-            counted = _audited(rows, "passes", ~pl.col("passed")).join(_duties(SCREENS), on="gate")
         else:
-            counted = _audited(rows, "passes", ~pl.col("passed")).with_columns(duty=pl.lit(DUTY))
+            counted = _audited(rows, "passes", ~pl.col("passed"))
+            if table.endswith("/universe"):
+                counted = counted.join(_duties(SCREENS), on="gate")
+            elif table.endswith("/cross_section"):
+                counted = counted.join(_duties([*FLOORS, RANK]), on="gate")
+            else:
+                counted = counted.with_columns(duty=pl.lit(DUTY))
         parts.append(_on_sessions(counted, table, wanted).collect())
     return pl.concat(parts).sort(GATES.key)
 

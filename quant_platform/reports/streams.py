@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from quant_platform.backtest.metrics import ENOUGH, Said, worst_drawdown
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.portfolio.meta_returns import own_sessions
@@ -27,9 +28,6 @@ from quant_platform.reports.figure import counted
 from quant_platform.reports.scope import MONTH, YEAR, DailyScope
 
 Vector = npt.NDArray[np.float64]
-
-ENOUGH = 20
-"""Returns below which a volatility says nothing: the shortest look-back that the platform uses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +53,6 @@ class Streams:
         known = np.flatnonzero(~np.isnan(cut))
         begin = int(known[0]) if len(known) else len(cut)
         return self.sessions[first + begin : last], cut[begin:].copy()
-
-
-@dataclass(frozen=True)
-class Said:
-    """One statistic: a value, or why there is none."""
-
-    figure: str
-    value: float | None
-    note: str | None = None
 
 
 def read_streams(
@@ -141,14 +130,7 @@ def statistics(days: Sequence[date], returns: Vector, sessions_per_year: int) ->
     else:
         deviation = float(np.std(known, ddof=1))
         yield Said("volatility", deviation * math.sqrt(sessions_per_year), since)
-    yield Said("drawdown", worst_drawdown(np.concatenate([[1.0], levels])), since)
-
-
-def worst_drawdown(levels: Vector) -> float:
-    """Deepest fall below the highest level before it, <= 0."""
-    peaks = np.maximum.accumulate(levels)
-    # Below a level of zero nothing can fall: the account is lost.
-    return float(np.min(np.where(peaks > 0, levels / np.where(peaks > 0, peaks, 1.0) - 1, 0.0)))
+    yield Said("drawdown", worst_drawdown(known), since)
 
 
 def _compounded(figure: str, returns: Vector, length: int) -> Said:

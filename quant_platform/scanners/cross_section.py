@@ -20,7 +20,8 @@ bytes of its single days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from quant_platform.lakehouse.contracts.cross_section import (
     CROSS_SECTION_MOMENTS,
     RANKED,
 )
+from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.scanners.engine import entry, first_failed
 from quant_platform.settings.cross_section import CrossSectionSettings
@@ -38,8 +40,6 @@ from quant_platform.settings.cross_section import CrossSectionSettings
 Vector = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 
-RANK = "composite_rank"
-"""Rule of the rank, beside the floors."""
 NO_FLOOR = "no_floor"
 """Reason where the absolute rule has nothing to ask."""
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -47,6 +47,51 @@ PERCENTILES = (5, 25, 50, 75, 95)
 _KEY = ["session", "security_id"]
 _ALIKE = 1e-9
 """Spread of the scores below which they are alike: sums of equal values leave last bits."""
+
+
+@dataclass(frozen=True)
+class Floor(Gate):
+    """A gate that is asked of everybody, whatever the rank, of the column of its name.
+
+    Parameters
+    ----------
+    limit
+        Limit of the value; None where the floor is not asked.
+    ceiling
+        Whether the limit is the largest size that passes, and not the least value.
+    """
+
+    limit: Callable[[CrossSectionSettings], float | None]
+    ceiling: bool = False
+
+    def asked(self, limit: float) -> pl.Expr:
+        """Return the floor with what it found, as the struct of the contract."""
+        value = pl.col(self.name).cast(pl.Float64)
+        if self.ceiling:
+            return entry(self.name, value.abs() <= limit, value.abs(), limit)
+        return entry(self.name, value >= limit, value, limit)
+
+
+FLOORS = (
+    Floor("trend_score", "choice", lambda settings: settings.min_trend_score),
+    Floor("adv_shares_20", "choice", lambda settings: settings.min_adv_shares),
+    Floor("adv_money_20", "choice", lambda settings: settings.min_adv_money),
+    Floor("dist_pct", "choice", lambda settings: settings.max_distance_pct, ceiling=True),
+)
+"""Every floor, in the order in which they are asked."""
+RANK = Gate("composite_rank", "choice")
+"""The last question, of those that have a rank."""
+
+
+def cross_section_gates(settings: CrossSectionSettings) -> list[Gate]:
+    """Gates that a cross-section asks, in their order.
+
+    Parameters
+    ----------
+    settings
+        What is asked for.
+    """
+    return [*(floor for floor, _ in _limits(settings)), RANK]
 
 
 def cross_section_windows() -> dict[str, Window]:
@@ -236,15 +281,9 @@ def _nullable(values: Vector) -> pl.Series:
 
 def _judged(rows: pl.DataFrame, settings: CrossSectionSettings) -> pl.DataFrame:
     """Ask the floors of everybody and the rank of those that have one."""
-    floors = [
-        _floor("trend_score", settings.min_trend_score),
-        _floor("adv_shares_20", settings.min_adv_shares),
-        _floor("adv_money_20", settings.min_adv_money),
-        _ceiling("dist_pct", settings.max_distance_pct),
-    ]
-    asked = [floor for floor in floors if floor is not None]
+    asked = [floor.asked(limit) for floor, limit in _limits(settings)]
     place, share = pl.col("composite_rank"), settings.selected_share
-    rank = entry(RANK, place <= share, place, share)
+    rank = entry(RANK.name, place <= share, place, share)
     relative = place.is_not_null()
     passed = [floor.struct.field("passed") for floor in asked]
     # Without a floor the absolute rule has no evidence, and selects nobody.
@@ -264,11 +303,7 @@ def _judged(rows: pl.DataFrame, settings: CrossSectionSettings) -> pl.DataFrame:
     )
 
 
-def _floor(name: str, least: float | None) -> pl.Expr | None:
-    value = pl.col(name).cast(pl.Float64)
-    return None if least is None else entry(name, value >= least, value, least)
-
-
-def _ceiling(name: str, most: float | None) -> pl.Expr | None:
-    value = pl.col(name).cast(pl.Float64).abs()
-    return None if most is None else entry(name, value <= most, value, most)
+def _limits(settings: CrossSectionSettings) -> list[tuple[Floor, float]]:
+    """Floors that are asked, each with its limit."""
+    limits = [(floor, floor.limit(settings)) for floor in FLOORS]
+    return [(floor, limit) for floor, limit in limits if limit is not None]

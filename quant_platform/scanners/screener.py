@@ -24,6 +24,7 @@ import polars as pl
 from quant_platform.features.panel import Panel, window_sums
 from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.scanners.origin import FROM_FEATURES
 from quant_platform.settings import TrendSettings
 
 VALUE_SESSIONS = 20
@@ -80,7 +81,7 @@ def screen(
     returns = frames["returns"].select(*_KEY, change="total")
     for features in (trend, state, returns):
         rows = rows.join(features, on=_KEY, how="left")
-    return rows.select(*SCREENER.columns).sort(_KEY).collect()
+    return rows.with_columns(*FROM_FEATURES).select(*SCREENER.columns).sort(_KEY).collect()
 
 
 def _traded(published: pl.LazyFrame, settings: TrendSettings, wanted: SessionRange) -> pl.LazyFrame:

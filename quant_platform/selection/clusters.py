@@ -26,7 +26,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from quant_platform.selection.tree import Matrix, Order, condensed, cut, distance, leaves, tree_of
+from quant_platform.selection.tree import (
+    Matrix,
+    Order,
+    Vector,
+    condensed,
+    cut,
+    distance,
+    leaves,
+    tree_of,
+)
 from quant_platform.settings.clusters import ClusterSettings
 
 MOTIONLESS = 1e-12
@@ -111,23 +120,62 @@ def pairwise_correlation(window: Matrix, least: int) -> Matrix:
     least
         Fewest such sessions; a pair with fewer, or a partner that does not move on them, is NaN.
     """
-    # One layout in memory, so that products of matrices have the same bytes however it was cut.
-    window = np.ascontiguousarray(window)
-    there = ~np.isnan(window)
-    counts = np.maximum(there.sum(axis=0), 1)
+    found, _ = joint_correlation(window, window, least)
+    # Sums of a pair and of its mirror image may differ in their last bits.
+    below = np.tril_indices(len(found), -1)
+    found[below] = found.T[below]
+    return found
+
+
+def joint_correlation(left: Matrix, right: Matrix, least: int) -> tuple[Matrix, Matrix]:
+    """Correlation of each column of one matrix with each of another, over their joint rows.
+
+    Parameters
+    ----------
+    left, right
+        As many rows each; NaN where there is no value.
+    least
+        Fewest joint rows; a pair with fewer, or a partner that does not move on them, is NaN.
+
+    Returns
+    -------
+    correlation, joint
+        Columns of ``left`` by columns of ``right``: the correlation, and how many rows are joint.
+    """
+    # One layout in memory: products of matrices have the same bytes however these were cut out.
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
+    here, there = ~np.isnan(left), ~np.isnan(right)
+    mine, other = here.astype(np.float64), there.astype(np.float64)
+    joint = mine.T @ other
+    rows = np.maximum(joint, 1.0)
     # What overflows is no number, and no correlation.
     with np.errstate(over="ignore", invalid="ignore"):
-        # Moments about the security's own mean lose fewer digits than those about zero.
-        moved = np.where(there, window, 0.0)
-        moved = np.where(there, moved - moved.sum(axis=0) / counts, 0.0)
-        both = there.astype(np.float64)
-        joint = both.T @ both
-        sums = moved.T @ both
-        squares = (moved * moved).T @ both
-        rows = np.maximum(joint, 1.0)
-        variances = squares / rows - (sums / rows) ** 2
-        products = (moved.T @ moved) / rows - (sums / rows) * (sums.T / rows)
-        found = products / np.sqrt(np.maximum(variances * variances.T, MOTIONLESS**4))
-        moving = variances > MOTIONLESS**2
-    known = (joint >= least) & moving & moving.T & np.isfinite(found)
-    return np.where(known, np.clip(found, -1.0, 1.0), np.nan)
+        moves, others = _centred(left, here), _centred(right, there)
+        means, beside = (moves.T @ other) / rows, (mine.T @ others) / rows
+        spread = (moves * moves).T @ other / rows - means**2
+        width = mine.T @ (others * others) / rows - beside**2
+        products = (moves.T @ others) / rows - means * beside
+        found = products / np.sqrt(np.maximum(spread * width, MOTIONLESS**4))
+        moving = (spread > MOTIONLESS**2) & (width > MOTIONLESS**2)
+    known = (joint >= least) & moving & np.isfinite(found)
+    return np.where(known, np.clip(found, -1.0, 1.0), np.nan), joint
+
+
+def _centred(values: Matrix, there: npt.NDArray[np.bool_]) -> Matrix:
+    """Values less the mean of their column, 0 where there is none.
+
+    Moments about the column's own mean lose fewer digits than those about zero.
+    """
+    known = np.where(there, values, 0.0)
+    means = known.sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    return np.where(there, known - means, 0.0)
+
+
+def cohesions(found: Clusters) -> Vector:
+    """Mean correlation inside the cluster of each security; NaN where no pair of it has one."""
+    member = (found.labels[:, None] == np.unique(found.labels)).astype(np.float64)
+    pairs = ~np.isnan(found.correlation) & ~np.eye(len(member), dtype=bool)
+    summed = ((np.where(pairs, found.correlation, 0.0) @ member) * member).sum(axis=0)
+    count = ((pairs.astype(np.float64) @ member) * member).sum(axis=0)
+    mean = np.where(count > 0, summed / np.maximum(count, 1.0), np.nan)
+    return np.asarray(mean[found.labels - 1])

@@ -6,7 +6,7 @@ ingestion → features → scores → clusters → policy → synthesis
 2. *Features*: evidence of their closes in the direction of the trade, survival, gold, costs,
    announcements, descriptions.
 3. *Scores*: components, score, rank among all candidates with full evidence.
-4. *Clusters*: which of them are one bet, and which one thing.
+4. *Clusters*: which of them are one bet, and which one thing, as the table ``clusters`` says.
 5. *Policy*: vetoes at the strict and at the relaxed limits, then the winners.
 6. *Synthesis*: one row per candidate, with everything that was asked of it.
 
@@ -28,11 +28,9 @@ from quant_platform.features.panel import Matrix
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.market.announcements import announcements_as_of
 from quant_platform.market.impact import BPS, impact_bps
-from quant_platform.selection.clusters import Clusters, clustered
 from quant_platform.selection.direction import signs_of, turned
 from quant_platform.selection.evidence import evidence, rate_of_change, returns_of
 from quant_platform.selection.gold import fidelity
-from quant_platform.selection.identity import economic_identity
 from quant_platform.selection.ingestion import DAYS_OF_GOLD, Around, Inputs
 from quant_platform.selection.score import Scored, scored
 from quant_platform.selection.survival import survival
@@ -46,7 +44,6 @@ from quant_platform.selection.veto import (
     relaxed,
 )
 from quant_platform.selection.winners import chosen, most_of_cluster
-from quant_platform.settings.clusters import ClusterSettings
 from quant_platform.settings.regimes import RegimeLabel
 from quant_platform.settings.selection import SelectionSettings
 
@@ -62,7 +59,7 @@ class Rules:
 
     Parameters
     ----------
-    settings, clusters
+    settings
         Of the sleeve.
     around
         Calendar year, benchmark, regime.
@@ -71,7 +68,6 @@ class Rules:
     """
 
     settings: SelectionSettings
-    clusters: ClusterSettings
     around: Around
     calendar: SessionCalendar
 
@@ -92,8 +88,6 @@ class Context:
         Direction of each.
     scores
         Their scores.
-    clusters
-        Their clusters.
     """
 
     session: date
@@ -101,7 +95,6 @@ class Context:
     returns: Matrix
     signs: Vector
     scores: Scored | None = None
-    clusters: Clusters | None = None
 
 
 def decided(session: date, inputs: Inputs, rules: Rules) -> pl.DataFrame:
@@ -125,7 +118,7 @@ def decided(session: date, inputs: Inputs, rules: Rules) -> pl.DataFrame:
     if rows is None:
         return SELECTION.empty()
     context = with_features(_ingested(session, rows, inputs, rules), inputs, rules)
-    context = with_clusters(with_scores(context, inputs, rules), inputs, rules)
+    context = with_clusters(with_scores(context, inputs, rules), rules)
     return synthesised(with_winners(context, rules), rules)
 
 
@@ -250,19 +243,17 @@ def _with_announcements(
 
 
 def _with_description(rows: pl.DataFrame, session: date, described: pl.DataFrame) -> pl.DataFrame:
-    """Tell the last description known: tick and lot, and what it is built on."""
+    """Tell tick and lot of the last description known, and how plain each is."""
     known = (
         described.filter(pl.col("knowledge_session") <= session)
         .sort("security_id", "knowledge_session", "known_at")
         .unique("security_id", keep="last", maintain_order=True)
         .select("security_id", "tick", "lot")
-        .join(economic_identity(described, session), on="security_id")
     )
     told = known["tick"].is_not_null().any() or known["lot"].is_not_null().any()
     return rows.join(known, on="security_id", how="left", maintain_order="left").with_columns(
         metadata_told=pl.lit(value=told),
         untold=pl.sum_horizontal(pl.col("tick", "lot").is_null()).cast(pl.Float64),
-        # Who is not described is itself.
         identity=pl.coalesce("identity", "security_id"),
         geared=(pl.col("leverage").fill_null(1.0) - 1).abs(),
     )
@@ -297,23 +288,14 @@ def _fit(rows: pl.DataFrame, label: RegimeLabel | None, rules: Rules) -> Vector:
     return rows.join(mean, on="security_id", how="left", maintain_order="left")["fit"].to_numpy()
 
 
-def with_clusters(context: Context, inputs: Inputs, rules: Rules) -> Context:
-    """Find which candidates are one bet."""
-    found = clustered(context.returns, rules.clusters)
-    labels = found.labels
-    correlation = np.where(np.eye(len(labels), dtype=bool), np.nan, found.correlation)
-    most = {}
-    for label in np.unique(labels).tolist():
-        own = labels == label
-        inside = correlation[np.ix_(own, own)]
-        known = inside[~np.isnan(inside)]
-        mean = float(known.mean()) if len(known) else None
-        most[label] = most_of_cluster(mean, rules.settings)
-    cluster = pl.Series("cluster", labels, dtype=pl.UInt32)
-    rows = context.rows.with_columns(cluster).with_columns(
-        most=pl.col("cluster").replace_strict(most, return_dtype=pl.Int64)
-    )
-    return replace(context, rows=rows, clusters=found)
+def with_clusters(context: Context, rules: Rules) -> Context:
+    """Tell how many of each cluster win; the table of clusters says which are one bet."""
+    cohesion = context.rows.select("cluster", "cohesion").unique()
+    most = {
+        cluster: most_of_cluster(mean, rules.settings) for cluster, mean in cohesion.iter_rows()
+    }
+    size = pl.col("cluster").replace_strict(most, return_dtype=pl.Int64)
+    return replace(context, rows=context.rows.with_columns(most=size))
 
 
 def with_winners(context: Context, rules: Rules) -> Context:

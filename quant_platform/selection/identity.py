@@ -54,7 +54,7 @@ def economic_identity(securities: pl.DataFrame, session: date) -> pl.DataFrame:
         .select(
             "security_id",
             pl.col("leverage").fill_null(1.0),
-            identity=pl.coalesce("underlying", _own()),
+            identity=pl.coalesce(pl.col("underlying").replace("", None), _own()),
         )
     )
     handed_on = known.select(identity="security_id", **{_BUILT: "identity"})

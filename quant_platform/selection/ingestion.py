@@ -115,6 +115,7 @@ def ingestion_windows(
     """
     windows = {
         "candidates": Window("candidates"),
+        "clusters": Window("clusters"),
         "bars": CLOSES,
         "actions": Window("actions", ALL_HISTORY),
         "securities": Window("securities", ALL_HISTORY),
@@ -244,6 +245,11 @@ def _candidates(frames: Mapping[str, pl.LazyFrame], sessions: Sequence[date]) ->
         .filter(inside)
         .select(*_KEY, "symbol", "scanners", pl.col("composite_score").cast(pl.Float64))
         .join(frames["returns"].select(*_KEY, "delisted"), on=_KEY, how="left")
+        .join(
+            frames["clusters"].select(*_KEY, "cluster", "cohesion", "identity", "leverage"),
+            on=_KEY,
+            how="left",
+        )
     )
     for table, columns in FEATURES.items():
         told = frames[table].filter(inside)

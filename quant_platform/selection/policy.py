@@ -26,7 +26,6 @@ from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.selection.decision import Rules, decided
 from quant_platform.selection.ingestion import Around, ingested, ingestion_windows
 from quant_platform.selection.veto import NO_BAR
-from quant_platform.settings.clusters import ClusterSettings
 from quant_platform.settings.selection import SelectionSettings
 
 _KEY = ["session", "security_id"]
@@ -52,7 +51,6 @@ def select(
     *,
     grid: Collection[date],
     around: Around,
-    clusters: ClusterSettings,
 ) -> pl.DataFrame:
     """Compute ``selection`` for a range.
 
@@ -68,8 +66,6 @@ def select(
         Rebalance sessions, of any calendar; those outside the range do not matter.
     around
         Year, benchmark and regime of the sleeve.
-    clusters
-        Which candidates are one bet.
 
     Returns
     -------
@@ -82,7 +78,7 @@ def select(
     deciding = deciding_sessions(returns, grid) & set(wanted.sessions)
     leavers = returns.filter("delisted").select(*_KEY)
     held = _before(frames["selection"], wanted)
-    rules = Rules(settings, clusters, around, wanted.calendar)
+    rules = Rules(settings, around, wanted.calendar)
     inputs = ingested(frames, settings, wanted, deciding, around) if deciding else None
     parts = [SELECTION.empty()]
     for sessions in _segments(wanted.sessions, deciding):

@@ -67,6 +67,20 @@ def leaves(tree: Matrix) -> Order:
     return np.asarray(leaves_list(tree), dtype=np.intp)
 
 
+def joints(tree: Matrix) -> Vector:
+    """Height at which each leaf joins the one before it, along the leaves; NaN for the first.
+
+    With the order of the leaves these numbers are the whole tree: two leaves join at the largest of
+    the heights between them.
+    """
+    from scipy.cluster.hierarchy import cophenet
+    from scipy.spatial.distance import squareform
+
+    order = leaves(tree)
+    heights = squareform(cophenet(tree))[order[1:], order[:-1]]
+    return np.concatenate([[np.nan], heights])
+
+
 def cut(tree: Matrix, height: float, most: int) -> npt.NDArray[np.int64]:
     """Cluster of each name, 1..k along the leaves: the branches below a height, or fewer.
 

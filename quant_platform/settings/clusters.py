@@ -23,6 +23,43 @@ Lengths = Annotated[
 ]
 
 
+class LeadLagSettings(SettingsModel):
+    """Who moves before whom."""
+
+    lookback: int = described(
+        "Returns up to the decision that are looked at.", 756, unit="sessions", ge=60, le=2520
+    )
+    max_lag: int = described(
+        "Most sessions by which one may move before another.", 5, unit="sessions", ge=1, le=21
+    )
+    min_joint: int = described(
+        "Two securities with fewer joint returns are not compared.",
+        120,
+        unit="returns",
+        ge=30,
+        le=2520,
+    )
+    false_alarms: float = described(
+        "Chance that somebody is said to follow on a session on which nobody does: the band that a "
+        "correlation must leave is that of all pairs and lags together.",
+        0.05,
+        unit="probability",
+        gt=0.0,
+        lt=1.0,
+    )
+
+    @model_validator(mode="after")
+    def _lookback_suffices(self) -> Self:
+        if self.min_joint + self.max_lag > self.lookback:
+            raise refuse(
+                f"min_joint {self.min_joint} and max_lag {self.max_lag} are more than the lookback "
+                f"of {self.lookback} sessions",
+                expected="at most the look-back together",
+                mend="lower them or raise lookback",
+            )
+        return self
+
+
 class ClusterSettings(SettingsModel):
     """Which candidates of a session are one bet."""
 
@@ -61,6 +98,14 @@ class ClusterSettings(SettingsModel):
         ge=1,
         le=1000,
     )
+    homogeneous_from: float = described(
+        "Mean correlation inside a cluster from which it counts as one bet.",
+        0.7,
+        unit="correlation",
+        ge=-1.0,
+        le=1.0,
+    )
+    lead_lag: LeadLagSettings = described("Who moves before whom.", LeadLagSettings())
 
     @model_validator(mode="after")
     def _windows_suffice(self) -> Self:

@@ -88,6 +88,7 @@ class _ConfigComposer(Reader, Scanner, Parser, Composer, BaseResolver):
                 self.pointer += length
                 self.index += length
                 self.column += length
+            # The stubs of PyYAML give its scanner and parser no types, here and below.
             if not self.scan_line_break():  # type: ignore[no-untyped-call]
                 return
             if not self.flow_level:

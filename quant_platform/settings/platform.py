@@ -21,6 +21,7 @@ from quant_platform.settings.base import (
     refuse,
 )
 from quant_platform.settings.risk_features import BetaSettings, GarchSettings, VolatilitySettings
+from quant_platform.settings.tradingview import TradingViewSettings
 from quant_platform.settings.wording import plain
 
 MINUTES_PER_DAY = 1440
@@ -212,14 +213,6 @@ class CheckSettings(SettingsModel):
 class TrendSettings(SettingsModel):
     """Finite-window features."""
 
-    block_sessions: int = described(
-        "Length of the calendar-fixed blocks that rolling sums start afresh in, so that a "
-        "range gives the same bytes as its single days.",
-        63,
-        unit="sessions",
-        ge=1,
-        le=504,
-    )
     max_missing_share: float = described(
         "A feature is null when more than this share of its look-back window has no bar.",
         0.05,
@@ -367,6 +360,9 @@ class PlatformSettings(SettingsModel):
     )
     features: FeatureSettings = described(
         "How features treat gaps and late news.", FeatureSettings()
+    )
+    tradingview: TradingViewSettings = described(
+        "The screener of TradingView, for the session that is over tonight.", TradingViewSettings()
     )
     automation: AutomationSettings = described(
         "What this environment does by itself.", AutomationSettings()

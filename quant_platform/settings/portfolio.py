@@ -13,7 +13,16 @@ from pydantic import AfterValidator, Field, model_validator
 
 from quant_platform.settings.base import Identifier, SettingsModel, described, refuse
 
-ProfileName = Literal["equal_weight", "min_variance", "hrp"]
+ProfileName = Literal[
+    "equal_weight",
+    "min_variance",
+    "risk_parity",
+    "max_sharpe",
+    "max_diversification",
+    "hrp",
+    "herc",
+    "nco",
+]
 """A risk profile, which is also the name of its method."""
 
 # A guard against 5 written for 5 bps as a percentage, not a limit of any market.

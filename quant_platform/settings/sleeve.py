@@ -26,11 +26,15 @@ from quant_platform.settings.universe import UniverseSettings
 from quant_platform.settings.wording import plain
 
 SourceKind = Literal[
-    "bars", "securities", "actions", "earnings", "membership", "fund_facts", "series"
+    "bars", "securities", "actions", "earnings", "membership", "fund_facts", "series", "screener"
 ]
 SHARED_KIND: SourceKind = "series"
 """Not a sleeve's own: one sleeve at most says where ``market/series`` comes from."""
-SourceName = Literal["simulated", "files"]
+LIVE_KIND: SourceKind = "screener"
+"""Not history: what a vendor says of tonight, which only a snapshot at its time can tell."""
+SourceName = Literal["simulated", "files", "tradingview"]
+LIVE_SOURCE: SourceName = "tradingview"
+"""The source of snapshots, and of nothing else."""
 
 # Key prefixes of the shared branches; a sleeve of that name would mix its tables with theirs.
 RESERVED_NAMES = frozenset(
@@ -96,6 +100,13 @@ class FilesSettings(SettingsModel):
 def _with_bars(sources: dict[SourceKind, SourceName]) -> dict[SourceKind, SourceName]:
     if "bars" not in sources:
         raise refuse("sources has no bars", expected="a source of bars; other kinds follow it")
+    for kind, name in sources.items():
+        if (kind == LIVE_KIND) != (name == LIVE_SOURCE):
+            raise refuse(
+                f"{kind} comes from {name}",
+                expected=f"{LIVE_KIND} from {LIVE_SOURCE}, which has nothing else, or no "
+                f"{LIVE_KIND}: it is made from the features then",
+            )
     return sources
 
 
@@ -125,7 +136,9 @@ class SleeveSettings(SettingsModel):
         "By kind of data: the source that delivers it. simulated is the embedded market, files is "
         "what 'quant import' took in. A kind that is not named comes from the source of bars, if "
         "that has it. series are shared by all sleeves: one of them may name their source, without "
-        "that they are the embedded market's where a sleeve stands on it.",
+        "that they are the embedded market's where a sleeve stands on it. screener may come from "
+        "tradingview: a session of which a snapshot was taken in time has its values then, every "
+        "other those of the features.",
         {"bars": "simulated"},
     )
     files: FilesSettings | None = described(
@@ -157,7 +170,7 @@ class SleeveSettings(SettingsModel):
         "How the securities of a session are ranked.", CrossSectionSettings()
     )
     clusters: ClusterSettings = described(
-        "Which candidates of a session are one bet.", ClusterSettings()
+        "Which candidates of a rebalance session are one bet.", ClusterSettings()
     )
     selection: SelectionSettings = described(
         "How a rebalance session chooses among the candidates.", SelectionSettings()

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 from quant_platform.errors import ConfigError, SourceError
 from quant_platform.settings import Settings
-from quant_platform.settings.sleeve import SHARED_KIND, SourceKind, SourceName
+from quant_platform.settings.sleeve import LIVE_KIND, SHARED_KIND, SourceKind, SourceName
 from quant_platform.sources.files import FilesSource
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.routed import RoutedSource, refuse_without
 from quant_platform.sources.simulated.source import SimulatedSource
+from quant_platform.sources.tradingview.source import TradingViewSource
 
 SERIES_BRANCH = "market"
 """The branch whose series belong to no sleeve."""
@@ -40,9 +41,16 @@ def build_source(name: str, settings: Settings) -> Source:
 
 
 def own_routes(routes: Mapping[SourceKind, SourceName]) -> dict[str, str]:
-    """Return the kinds of a sleeve that do not come from the source of its bars."""
-    bars = routes["bars"]
-    return {kind: name for kind, name in routes.items() if name != bars and kind != SHARED_KIND}
+    """Return the kinds of a sleeve's history that do not come from the source of its bars."""
+    bars, apart = routes["bars"], {SHARED_KIND, LIVE_KIND}
+    return {kind: name for kind, name in routes.items() if name != bars and kind not in apart}
+
+
+def snapshots_of(sleeve: str, settings: Settings) -> TradingViewSource | None:
+    """Return what has the snapshots of a sleeve's screener; None where it takes none."""
+    if LIVE_KIND not in settings.sleeves[sleeve].sources:
+        return None
+    return TradingViewSource.from_settings(settings)
 
 
 def series_source(settings: Settings) -> tuple[Source, str] | None:

@@ -12,9 +12,7 @@ nothing else.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +25,7 @@ from typing import Any
 import polars as pl
 
 from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform_tests.bench.child import measured
 from quant_platform_tests.bench.report import Bar, BenchResult, python_loop_ms
 
 NAME = "features"
@@ -42,7 +41,6 @@ FAMILIES = (
     "features_liquidity",
     "features_predictability",
 )
-_CHILD = "from quant_platform_tests.bench.features import {name}; {name}({folder!r})"
 _KEPT = 600
 """Sessions of a made table that later ones may read."""
 
@@ -51,8 +49,8 @@ def run() -> BenchResult:
     """Make ten years, and one session, in a process of its own each."""
     folder = tempfile.mkdtemp(prefix="bench_features_")
     try:
-        _measured("generate", folder)
-        whole, single = _measured("history", folder), _measured("tonight", folder)
+        measured(generate, folder)
+        whole, single = measured(history, folder), measured(tonight, folder)
     finally:
         shutil.rmtree(folder)
     figures = {
@@ -91,19 +89,6 @@ def run() -> BenchResult:
             "nor is starting Python.",
         ],
     )
-
-
-def _measured(name: str, folder: str) -> dict[str, Any]:
-    """Run a child in a fresh process and read what it measured."""
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD.format(name=name, folder=folder)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
 
 
 def _sessions() -> tuple[Any, list[date]]:
@@ -196,12 +181,12 @@ def _families(sessions: Sequence[date]) -> dict[str, tuple[Mapping[str, Window],
     return {
         "features_state": (state_windows(state), partial(advance_state, settings=state)),
         **{
-            name: (windows(trend), partial(function, settings=trend))
+            name: (windows, partial(function, settings=trend))
             for name, windows, function in (
-                ("features_trend", trend_windows, trend_features),
-                ("features_avwap", avwap_windows, avwap_features),
-                ("features_liquidity", liquidity_windows, liquidity_features),
-                ("features_predictability", predictability_windows, predictability),
+                ("features_trend", trend_windows(), trend_features),
+                ("features_avwap", avwap_windows(), avwap_features),
+                ("features_liquidity", liquidity_windows(), liquidity_features),
+                ("features_predictability", predictability_windows(trend), predictability),
             )
         },
     }

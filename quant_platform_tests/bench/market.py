@@ -9,24 +9,22 @@ so run it on a machine that does nothing else.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from quant_platform_tests.bench.child import measured
 from quant_platform_tests.bench.report import Bar, BenchResult, python_loop_ms
 
 NAME = "market"
 SESSIONS = 2520
 STOCKS = 3000
-_CHILD = "from quant_platform_tests.bench.market import child; child({count})"
 
 
 def run() -> BenchResult:
     """Generate ten years, and one session, in a process of its own each."""
-    whole, single = (_measured(count) for count in (SESSIONS, 1))
+    whole, single = (measured(child, count) for count in (SESSIONS, 1))
     figures = {
         "rows": whole["rows"],
         "seconds": whole["seconds"],
@@ -58,19 +56,6 @@ def run() -> BenchResult:
         },
         [f"{STOCKS:,} stocks with the shipped dirt; starting Python and imports are not counted."],
     )
-
-
-def _measured(count: int) -> dict[str, float]:
-    """Run the child in a fresh process and read what it measured."""
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD.format(count=count)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
 
 
 def child(count: int) -> None:

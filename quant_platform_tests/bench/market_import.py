@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
+from quant_platform_tests.bench.child import measured
 from quant_platform_tests.bench.report import Bar, BenchResult, python_loop_ms
 from quant_platform_tests.known_answers.data import REAL_DATA, SHARED
 
@@ -26,7 +26,6 @@ NAME = "market_import"
 SET = "us_pit_2015_2017"
 LAST = date(2017, 3, 31)
 MAPPING = Path(__file__).resolve().parents[2] / "docs/how-to/mappings/us_listings.yaml"
-_CHILD = "from quant_platform_tests.bench.market_import import child; child({folder!r}, {lake!r})"
 
 
 def run() -> BenchResult:
@@ -39,9 +38,9 @@ def run() -> BenchResult:
     with tempfile.TemporaryDirectory() as aside:
         folder, lake = Path(aside) / "in", Path(aside) / "lake"
         _lay_out(data, folder, pl.col("date") < LAST, "earlier")
-        whole = _measured(folder, lake)
+        whole = measured(child, str(folder), str(lake))
         _lay_out(data, folder, pl.col("date") == LAST, "last")
-        single = _measured(folder, lake)
+        single = measured(child, str(folder), str(lake))
     rows = [
         (
             name,
@@ -82,19 +81,6 @@ def _lay_out(data: Path, folder: Path, which: pl.Expr, name: str) -> None:
     (folder / "mapping.yaml").write_text(told.replace("/prices.parquet", "/prices_*.parquet"))
 
 
-def _measured(folder: Path, lake: Path) -> dict[str, float]:
-    """Run the child in a fresh process and read what it measured."""
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD.format(folder=str(folder), lake=str(lake))],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
 def child(folder: str, lake: str) -> None:
     """Import a folder with its report, and print what it cost."""
     import resource
@@ -114,7 +100,7 @@ def child(folder: str, lake: str) -> None:
     report = report_of(prepared, calendar, HygieneSettings(), before)
     if report.refusals:
         raise SystemExit(str(report.refusals))
-    store.commit(prepared)
+    store.commit(prepared, datetime.now(UTC))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
         "rows": prepared.new_rows,

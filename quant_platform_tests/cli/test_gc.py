@@ -10,7 +10,7 @@ from quant_platform.lakehouse.lake import Lake
 from quant_platform_tests.cli.command_line import quant
 from quant_platform_tests.end_to_end.projects import lay_out
 
-RANGE = ("--from", "2022-01-03", "--to", "2022-01-07")
+RANGE = ("--from", "2022-01-03", "--to", "2022-01-04")
 
 
 @pytest.fixture
@@ -47,5 +47,6 @@ def test_gc_says_what_went_and_leaves_a_healthy_lake(folder: Path) -> None:
     assert stale["chunks"] == 0
 
 
-def test_a_negative_number_of_contents_is_refused(folder: Path) -> None:
-    assert quant(folder, "gc", "--keep", "-1").code == 2
+def test_a_negative_number_of_contents_is_refused(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    assert quant(tmp_path, "gc", "--keep", "-1").code == 2

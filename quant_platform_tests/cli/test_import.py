@@ -8,11 +8,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quant_platform.cli.importing import folder_reader
 from quant_platform.lakehouse.lake import Lake
+from quant_platform.settings import load_settings
+from quant_platform.settings.asset_class import AssetClass
 from quant_platform_tests.cli.command_line import quant
 from quant_platform_tests.end_to_end.projects import lay_out
 from quant_platform_tests.sources.files.folders import DAYS, prices, write
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 FIRST, LAST = DAYS[0].isoformat(), DAYS[20].isoformat()
 LACKING = pl.col("symbol").eq("S01") & (pl.col("date") > DAYS[17])
 
@@ -147,6 +151,58 @@ def test_a_source_that_has_told_everything_has_nothing_to_refresh(tmp_path: Path
     answer = quant(tmp_path, "refresh", "--sleeve", "instruments", "--stale")
     assert answer.code == 9
     assert "has nothing that it has not told" in answer.err.replace("\n", " ")
+
+
+def test_single_symbols_are_fetched_though_the_others_of_the_session_are_there(
+    project: Path,
+) -> None:
+    """A newest session with two symbols is not half a session, if two were asked for."""
+    source = project.parent / "in"
+    quant(project, "import", str(source), "--sleeve", "instruments")
+    quant(project, "backfill", "--from", FIRST, "--to", LAST)
+    write(source, {"bars/day.csv": prices(DAYS[:22]).filter(date=DAYS[21])})
+    asked = ("--sleeve", "instruments", "--symbols", "US:S03,US:S04")
+    answer = quant(project, "refresh", *asked, "--json")
+    assert answer.code == 0, answer.err
+    told = [
+        {"symbol": name, "before": LAST, "after": str(DAYS[21])} for name in ("US:S03", "US:S04")
+    ]
+    assert answer.json() == told
+    rows = pl.read_parquet(project / "lakehouse/_imports/instruments/bars/*.parquet")
+    # And no other symbol of the file.
+    assert rows.filter(session=DAYS[21])["symbol"].sort().to_list() == ["US:S03", "US:S04"]
+    # The rest comes with the next import.
+    assert quant(project, "import", str(source), "--sleeve", "instruments").code == 0
+    rows = pl.read_parquet(project / "lakehouse/_imports/instruments/bars/*.parquet")
+    assert rows.filter(session=DAYS[21])["symbol"].n_unique() == 12
+
+
+@pytest.mark.parametrize(
+    ("classes", "told", "taken"),
+    [
+        (("etf",), "", "etf"),
+        (("etf",), "asset_class: stock", "stock"),
+        (("stock", "etf"), "", "stock"),
+    ],
+)
+def test_what_says_nothing_of_its_class_is_of_that_of_the_sleeve(
+    tmp_path: Path, classes: tuple[AssetClass, ...], told: str, taken: str
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{told}\nbars:\n  - files: bars/*.csv\n", encoding="utf-8")
+    settings = load_settings(REPOSITORY, environ={})
+    reader = folder_reader(settings, tmp_path, own, "XNYS", classes)
+    assert reader.mapping.asset_class == taken
+
+
+def test_securities_of_another_class_are_refused(project: Path) -> None:
+    source, own = str(project.parent / "in"), project / "own.yaml"
+    own.write_text("asset_class: crypto\nbars:\n  - files: bars/*.csv\n", encoding="utf-8")
+    answer = quant(
+        project, "import", source, "--sleeve", "instruments", "--check", "--mapping", str(own)
+    )
+    assert answer.code == 9
+    assert "are 'crypto', the sleeve holds stock" in answer.err.replace("\n", " ")
 
 
 def test_a_refused_folder_writes_nothing(project: Path) -> None:

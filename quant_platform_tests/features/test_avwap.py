@@ -13,6 +13,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from quant_platform.features.anchors import setup
 from quant_platform.features.avwap import AVWAP
 from quant_platform.features.finite import Block
 from quant_platform.lakehouse.contracts.features_avwap import (
@@ -278,3 +279,27 @@ def test_structure_is_the_order_of_close_and_means() -> None:
     assert told(rising, MARCH)["structure"] == "rising"
     assert told(rising[::-1], MARCH)["structure"] == "falling"
     assert told([*rising[:-1], *flat(90.0)], MARCH)["structure"] == "mixed"
+
+
+def test_averages_have_the_same_bytes_wherever_the_rows_begin() -> None:
+    """Anchors and the averages of ten sessions before lie on both sides of the year's first day."""
+    end = CALENDAR.ordinal(date(2024, 3, 1)) + 1
+    days = np.array(CALENDAR.sessions[end - 500 : end], dtype="datetime64[D]")
+    random = np.random.default_rng(5)
+    close = 50 * np.exp(np.cumsum(random.normal(0, 0.02, (499, 3)), axis=0))
+    volume = np.exp(random.normal(12, 0.5, (499, 3)))
+    high, low = close * 1.01, close * 0.99
+
+    def best(begin: int, stop: int, asked: int) -> dict[str, bytes]:
+        rows = slice(begin, stop)
+        bars = [part[rows] for part in (close, high, low, close, volume)]
+        block = Block(*bars, {}, session=days[1:][rows], previous=days[:-1][rows], asked=asked)
+        found = setup(block)
+        named = {"score": found.score, "average": found.best.average, "slope": found.best.slope}
+        return {name: part[-1].tobytes() for name, part in named.items()}
+
+    # The last 40 sessions are those of the new year.
+    for stop in (462, 475, 499):
+        alone = best(stop - 366, stop, 1)
+        assert best(stop - 366 - 2, stop, stop - 460) == alone
+        assert best(0, stop, stop - 460) == alone

@@ -59,7 +59,7 @@ def test_a_column_finds_the_function_of_its_name_or_of_its_name_without_its_numb
         "high_9_of": "high of b over 9",
     }
     assert (family.longest, family.state_sessions, family.warm_up("high_of_7")) == (30, 5, 7)
-    windows = finite_windows(family, TrendSettings(block_sessions=21))
+    windows = finite_windows(family)
     assert (windows["bars"].lookback, windows["state"].lookback) == (29, 4)
 
 

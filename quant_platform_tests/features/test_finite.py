@@ -33,7 +33,7 @@ from quant_platform_tests.market.actions import action, actions_frame
 
 SESSIONS = CALENDAR.between(date(2021, 9, 1), date(2023, 6, 30))
 HISTORY = SESSIONS[0]
-SETTINGS = TrendSettings(block_sessions=21)
+SETTINGS = TrendSettings()
 ASKED = SESSIONS[400:430]
 Frames = Mapping[str, pl.LazyFrame]
 
@@ -43,7 +43,7 @@ class Table:
     """A family as its stage calls it."""
 
     kind: str
-    windows: Callable[[TrendSettings], dict[str, Window]]
+    windows: Callable[[], dict[str, Window]]
     function: Callable[[Frames, TrendSettings, SessionRange], pl.DataFrame]
 
 
@@ -80,7 +80,7 @@ def market() -> Mapping[str, pl.DataFrame]:
 def made(table: Table, sessions: Sequence[date], tables: Mapping[str, Any]) -> pl.DataFrame:
     """Compute a range from what its windows hand over, as the IO manager bounds it."""
     wanted, frames = span(sessions[0], sessions[-1], HISTORY), {}
-    for name, window in table.windows(SETTINGS).items():
+    for name, window in table.windows().items():
         rows = tables[window.table]
         partition = CONTRACTS[window.table].partition
         frames[name] = rows.filter(pl.col(partition).is_in(wanted.loaded(window))).lazy()
@@ -146,7 +146,7 @@ def test_a_planted_look_ahead_makes_ranges_differ(
     leaking.written[stem] = lambda *context: leak(honest(*context))
     table = Table(
         family.contract.kind,
-        lambda settings: finite_windows(leaking, settings),
+        lambda: finite_windows(leaking),
         lambda frames, settings, wanted: finite_features(leaking, frames, settings, wanted),
     )
     whole = made(table, ASKED[:5], market())

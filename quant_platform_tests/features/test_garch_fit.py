@@ -9,7 +9,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from quant_platform.features.garch_fit import Fits, fit
+from quant_platform.features.garch_fit import fit
+from quant_platform.features.garch_likelihood import Fits
 
 ROWS = 756
 

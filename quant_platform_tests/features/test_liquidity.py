@@ -19,14 +19,14 @@ from quant_platform_tests.features.naive import frame_of, walk
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, span
 from quant_platform_tests.sources.markets import CRYPTO
 
-SETTINGS = TrendSettings(block_sessions=21)
+SETTINGS = TrendSettings()
 
 
 def made(
     rows: list[dict[str, Any]], first: date, last: date, wanted: SessionRange | None = None
 ) -> pl.DataFrame:
     asked = span(first, last) if wanted is None else wanted
-    window = liquidity_windows(SETTINGS)["bars"]
+    window = liquidity_windows()["bars"]
     bars = frame_of(rows).filter(pl.col("knowledge_session").is_in(asked.loaded(window)))
     frame = liquidity_features({"bars": bars.lazy()}, SETTINGS, asked)
     return FEATURES_LIQUIDITY.validate("x/features_liquidity", frame)

@@ -37,7 +37,7 @@ from quant_platform_tests.sources.markets import DIRTY, NYSE
 
 SESSIONS = CALENDAR.between(date(2022, 1, 3), date(2023, 6, 30))
 HISTORY = SESSIONS[0]
-TREND = TrendSettings(block_sessions=21)
+TREND = TrendSettings()
 STATE = StateSettings(replay_sessions=5)
 SCALE_FREE = (
     "sma_50_slope",
@@ -56,7 +56,7 @@ EX = {SESSIONS[150]: 4.0, SESSIONS[290]: 7.0, SESSIONS[296]: 0.2, SESSIONS[303]:
 
 def trend(rows: Rows, actions: Rows, asked: Sequence[date], cuts: Sequence[int] = ()) -> Any:
     """Compute trend features in one run, or in several that begin at the cuts."""
-    windows, made = trend_windows(TREND), []
+    windows, made = trend_windows(), []
     for begin, end in pairwise([0, *sorted(cuts), len(asked)]):
         wanted = span(asked[begin], asked[end - 1], HISTORY)
         frames = {

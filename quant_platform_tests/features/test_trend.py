@@ -28,7 +28,7 @@ from quant_platform_tests.lakehouse.small_lake import CALENDAR, span
 
 SESSIONS = CALENDAR.between(date(2022, 1, 3), date(2023, 6, 30))
 HISTORY = SESSIONS[0]
-SETTINGS = TrendSettings(block_sessions=21)
+SETTINGS = TrendSettings()
 
 
 def market() -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def features(
     first: date, last: date, settings: TrendSettings = SETTINGS, rows: pl.DataFrame = FRAME
 ) -> pl.DataFrame:
     wanted = span(first, last, HISTORY)
-    window = trend_windows(settings)["bars"]
+    window = trend_windows()["bars"]
     made = trend_features({"bars": handed(rows, window, wanted)}, settings, wanted)
     return FEATURES_TREND.validate("x/features_trend", made)
 
@@ -103,9 +103,8 @@ def test_every_value_is_that_of_its_definition(first: int, last: int) -> None:
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("block", [1, 63, 504])
-def test_blocks_and_tolerance_are_settings(missing: float, block: int) -> None:
-    settings = TrendSettings(block_sessions=block, max_missing_share=missing)
+def test_the_tolerance_is_a_setting(missing: float) -> None:
+    settings = TrendSettings(max_missing_share=missing)
     sessions = SESSIONS[296:304]
     made = features(sessions[0], sessions[-1], settings)
     assert_like_the_definitions(made, sessions, settings)
@@ -125,14 +124,12 @@ def test_warm_ups_of_the_contract_are_those_of_the_function() -> None:
             assert made[name].slice(warm_up - 1).null_count() == 0, name
 
 
-@pytest.mark.parametrize("block", [1, 21, 63])
 @pytest.mark.parametrize("chunk", [1, 7, 20])
-def test_a_range_has_the_bytes_of_its_parts(block: int, chunk: int) -> None:
-    settings = TrendSettings(block_sessions=block)
+def test_a_range_has_the_bytes_of_its_parts(chunk: int) -> None:
     sessions = SESSIONS[286:316]
-    whole = features(sessions[0], sessions[-1], settings)
+    whole = features(sessions[0], sessions[-1])
     parts = [
-        features(part[0], part[-1], settings)
+        features(part[0], part[-1])
         for part in (sessions[start : start + chunk] for start in range(0, len(sessions), chunk))
     ]
     assert pl.concat(parts).equals(whole)
@@ -180,9 +177,9 @@ def test_a_market_without_any_bar_has_no_rows() -> None:
 
 def test_the_window_reaches_what_the_longest_column_needs() -> None:
     """One session less and performance_252 would change: its first close lies at the very edge."""
-    session = CALENDAR.block_start(SESSIONS[330], SETTINGS.block_sessions)
+    session = SESSIONS[330]
     wanted = span(session, session, HISTORY)
-    window = trend_windows(SETTINGS)["bars"]
+    window = trend_windows()["bars"]
     assert window.lookback == TREND.longest - 1 == 252
     loaded = wanted.loaded(window)
     value = features(session, session).filter(pl.col("security_id") == "whole")["performance_252"]

@@ -31,7 +31,7 @@ from quant_platform_tests.features.naive import frame_of, walk
 from quant_platform_tests.features.test_finite import HISTORY, SESSIONS
 from quant_platform_tests.lakehouse.small_lake import span
 
-SETTINGS = TrendSettings(block_sessions=21)
+SETTINGS = TrendSettings()
 COMPOSITE = VolatilitySettings()
 DAY = SESSIONS[330]
 YEAR = math.sqrt(252)
@@ -57,7 +57,7 @@ def made(
 ) -> dict[str, Any]:
     """Compute one session of one security from what its windows hand over."""
     wanted = span(day, day, HISTORY)
-    windows = volatility_windows(SETTINGS)
+    windows = volatility_windows()
     published = frame_of(rows).filter(
         pl.col("knowledge_session").is_in(wanted.loaded(windows["bars"]))
     )

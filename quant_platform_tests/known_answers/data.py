@@ -25,12 +25,23 @@ def recorded_scan(name: str) -> dict[str, dict[str, float]]:
     name
         File beside the vendor's other recordings.
     """
+    scan = json.loads(recorded_file(name).read_text())
+    columns = scan["request"]["columns"]
+    return {row["s"]: dict(zip(columns, row["d"], strict=True)) for row in scan["response"]["data"]}
+
+
+def recorded_file(name: str) -> Path:
+    """File that the vendor of scans published, or a recording of its answers; skipped without.
+
+    Parameters
+    ----------
+    name
+        File among them.
+    """
     path = Path(os.environ.get("QUANT_RECORDED_SCANS", RECORDED)) / name
     if not path.is_file():
         pytest.skip(f"{name} is not here; QUANT_RECORDED_SCANS names the folder of recorded scans")
-    scan = json.loads(path.read_text())
-    columns = scan["request"]["columns"]
-    return {row["s"]: dict(zip(columns, row["d"], strict=True)) for row in scan["response"]["data"]}
+    return path
 
 
 def known_answer(name: str) -> Path:

@@ -34,6 +34,7 @@ from quant_platform.settings.universe import UniverseSettings
 from quant_platform.sources.files import FilesSource, FolderReader, ImportStore, read_mapping
 from quant_platform_tests.known_answers.data import known_answer, real_data
 from quant_platform_tests.scanners.chain import belonging, handed
+from quant_platform_tests.sources.files.folders import AT
 from quant_platform_tests.sources.markets import NYSE
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "mappings"
@@ -51,7 +52,7 @@ def span(first: date, last: date, history: date) -> SessionRange:
 def imported(folder: Path, mapping: Path, lake: Path, sleeve: str) -> FilesSource:
     reader = FolderReader(folder, read_mapping(mapping), NYSE, {"bars": 30})
     store = ImportStore.of(lake, sleeve)
-    store.commit(store.prepare(reader, None))
+    store.commit(store.prepare(reader, None), AT)
     return FilesSource(lake, (sleeve,))
 
 
@@ -75,7 +76,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> tuple[SessionRange, Fram
     pl.concat(told).write_parquet(folder / "actions.parquet")
     reader = FolderReader(folder, read_mapping(None), NYSE, {"bars": 30})
     store = ImportStore.of(folder / "lake", "vendor")
-    store.commit(store.prepare(reader, None))
+    store.commit(store.prepare(reader, None), AT)
     source = FilesSource(folder / "lake", ("vendor",))
     first, last = raw["date"].min(), raw["date"].max()
     assert isinstance(first, date)

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from quant_platform.features.garch_fit import Fits, Start, fit
+from quant_platform.features.garch_fit import fit
+from quant_platform.features.garch_likelihood import Fits, Start
 from quant_platform_tests.known_answers.data import known_answer
 
 

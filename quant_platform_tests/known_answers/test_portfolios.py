@@ -15,9 +15,10 @@ from skfolio.moments import LedoitWolf
 from skfolio.optimization import HierarchicalRiskParity
 from skfolio.prior import EmpiricalPrior
 
-from quant_platform.portfolio.bounded import Bounds, least_variance
 from quant_platform.portfolio.covariance import Evidence, Matrix, correlation
 from quant_platform.portfolio.hrp import hrp_order, hrp_weights
+from quant_platform.portfolio.limits import Limits
+from quant_platform.portfolio.programs import least_variance
 from quant_platform.settings.portfolio import HrpSettings
 from quant_platform_tests.known_answers.data import known_answer
 
@@ -119,7 +120,7 @@ def test_minimum_variance_as_riskfolio_has_it() -> None:
     weights = expected("riskfolio_Classic_MinRisk.csv", "MV")
     names = sorted(weights)
     returns = last_returns("riskfolio_stock_prices.csv", names, 200)
-    found = least_variance(np.cov(returns.T), Bounds.alike(len(names), 0.0, 1.0))
+    found = least_variance(np.cov(returns.T), Limits.alike(len(names), 0.0, 1.0))
     assert found is not None
     np.testing.assert_allclose(
         found, np.array([weights[name] for name in names]), rtol=0, atol=1e-6

@@ -1,4 +1,4 @@
-"""Law 4 on universes and scanners: each of their gates fires on what it is about, and on no other.
+"""Law 4 on who is looked at: each gate fires on what it is about, and on no other.
 
 The gates are those that a scanner of the graph lists itself (``scan_gates``). A rule compares a
 column with a number: that number is put in the middle of what the screener holds, and the rule
@@ -8,6 +8,10 @@ first symbol is excluded. The screener's rows are those of a filled lake.
 A universe lists its screens as well (``universe_gates``). Where a screen compares with a number,
 that is put in the middle; ``stale`` must fire on a security whose bars are taken away, an index on
 one whose stays are.
+
+A cross-section lists its floors and its rank (``cross_section_gates``). Each is asked alone, a
+floor with the middle of what the feature tables hold, the rank with half: whoever lies beyond must
+fire it, and nobody else be kept out.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from quant_platform.orchestration.stage import Stage
+from quant_platform.scanners.cross_section import RANK, cross_section_gates
 from quant_platform.scanners.engine import EXCLUDED, LIMIT, scan_gates
 from quant_platform.scanners.universe import universe_gates
+from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform.settings.scanner import FilterSettings, ScannerSettings, rule_name
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.planted import rows_of
@@ -94,6 +100,67 @@ _TAKEN = {"stale": "bars", "index_member": "membership"}
 """Screens that fire on who has no rows of a kind."""
 _NUMBERED = {"aum": "min_aum", "mean_volume": "min_mean_volume"}
 """Screens that compare with a setting."""
+
+
+def check_cross_section(workshop: Workshop, stage: Stage) -> None:
+    """Require that each gate of a cross-section keeps out whoever it is about, and nobody else.
+
+    Parameters
+    ----------
+    workshop
+        A workshop with filled universe and features.
+    stage
+        The cross-section.
+    """
+    universe = stage.windows["universe"].table
+    wanted = stage.range_of(workshop.lake.sessions(universe)[-_SCANNED:])
+    frames = {name: workshop.io.read(window, wanted) for name, window in stage.windows.items()}
+    bare: CrossSectionSettings = stage.settings.model_copy(
+        update={**{setting: None for setting, _ in _FLOORS.values()}, "selected_share": 1.0}
+    )
+    everybody = rows_of(stage.function(frames, bare, wanted), stage).sort(*_KEY)
+    for gate in cross_section_gates(stage.settings):
+        if gate.name == RANK.name:
+            settings = bare.model_copy(update={"selected_share": 0.5})
+            score = pl.col("composite_score")
+            asked = everybody.filter(score.is_not_null())
+            # The worst place that a score shares with its equals, the best being the first.
+            place = score.rank("max", descending=True).over("session")
+            beyond = asked.filter(place / pl.len().over("session") > 0.5)
+        elif gate.name in _FLOORS:
+            setting, table = _FLOORS[gate.name]
+            number = pl.col(gate.name).cast(pl.Float64)
+            value = number.abs() if setting in _CEILINGS else number
+            told = frames[table].select(*_KEY, value=value).collect()
+            asked = everybody.select(_KEY).join(told, on=_KEY, how="left", maintain_order="left")
+            middle = float(asked["value"].median())  # type: ignore[arg-type]
+            settings = bare.model_copy(update={setting: middle})
+            lies = pl.col("value") > middle if setting in _CEILINGS else pl.col("value") < middle
+            beyond = asked.filter(lies.fill_null(True))
+        else:
+            found = f"nothing is known to make its gate '{gate.name}' fire; add it to filters.py"
+            raise LawBroken(LAW, stage.table, None, found)
+        made = rows_of(stage.function(frames, settings, wanted), stage)
+        fired = _asked(made, gate.name).filter(~pl.col("passed")).select(*_KEY)
+        kept_out = made.filter(~pl.col("selected")).join(asked, on=_KEY, how="semi").sort(*_KEY)
+        expected = beyond.select(*_KEY)
+        if not 0 < fired.height < asked.height or not fired.equals(expected):
+            found = f"gate '{gate.name}' fired on {fired.height} of {asked.height} rows"
+            raise LawBroken(LAW, stage.table, None, f"{found}, expected {expected.height} of them")
+        if not kept_out.select(*_KEY).equals(expected):
+            found = f"gate '{gate.name}' kept {kept_out.height} of {asked.height} rows out"
+            raise LawBroken(LAW, stage.table, None, f"{found}, expected {expected.height} of them")
+
+
+_FLOORS = {
+    "trend_score": ("min_trend_score", "features_trend"),
+    "adv_shares_20": ("min_adv_shares", "features_liquidity"),
+    "adv_money_20": ("min_adv_money", "features_liquidity"),
+    "dist_pct": ("max_distance_pct", "features_avwap"),
+}
+"""Setting of each floor, and the table that holds what it asks."""
+_CEILINGS = ("max_distance_pct",)
+"""Floors that bound a size from above."""
 
 
 def _asked(rows: pl.DataFrame, gate: str) -> pl.DataFrame:

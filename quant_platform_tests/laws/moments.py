@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import cache
 
 import polars as pl
 
@@ -35,12 +36,18 @@ def truth(sleeves: Sequence[SleeveContext], first: date, last: date) -> pl.DataF
     tables = []
     for sleeve in sleeves:
         assert isinstance(sleeve.source, SimulatedSource)
-        events = planted_events(sleeve.source, sleeve.calendar, sleeve.sleeve.name)
+        events = _planted(sleeve.source, sleeve.calendar, sleeve.sleeve.name)
         tables.append(events.with_columns(sleeve=pl.lit(sleeve.sleeve.name)))
     inside = pl.col("session").is_between(first, last)
     known = pl.col("knowledge_session").is_null() | (pl.col("knowledge_session") <= last)
     everything = pl.concat(tables).filter(inside & known)
     return everything.sort("event", "sleeve", "session", "security_id")
+
+
+@cache
+def _planted(source: SimulatedSource, calendar: SessionCalendar, sleeve: str) -> pl.DataFrame:
+    """Look for it once: every law asks for its moments."""
+    return planted_events(source, calendar, sleeve)
 
 
 def event_days(events: pl.DataFrame, calendar: SessionCalendar) -> dict[str, list[date]]:

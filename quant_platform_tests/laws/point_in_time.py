@@ -160,6 +160,13 @@ def check_isolation(
     only
         Table to judge, if not all of them.
     """
+    tables = workshop.tables
+    spoilt = workshop.compose(
+        "isolation",
+        lambda _table, _session: None,
+        (first, last),
+        borrowed=dict.fromkeys(tables, garbage),
+    )
     for call in workshop.calls if only is None else [workshop.call(only)]:
         sessions = workshop.sessions(call[0], first, last)
         if not sessions:
@@ -168,18 +175,16 @@ def check_isolation(
         inputs = {window.table for window in call[0].windows.values()}
         made = {stage.table for stage in call}
         own = made | {f"quarantine/{table}" for table in made}
-        alone = workshop.compose(
-            "isolation",
-            _only_windows(workshop.lake, garbage, call[0], wanted, (first - _BAND, last + _BAND)),
-            (first, last),
-            borrowed={table: garbage for table in workshop.tables if table not in inputs | own},
-        )
+        pick = _only_windows(workshop.lake, garbage, call[0], wanted, (first - _BAND, last + _BAND))
+        held = [table for table in tables if table in inputs | own]
+        alone = spoilt.holding(workshop.lake, held, pick, (first, last))
         _withdraw_every_third_later_session(alone, inputs | made, last)
         alone.make(alone.call(call[0].table), sessions)
         days = dict.fromkeys([only] if only else sorted(made), sessions)
         how = "from its windows in a lake that is garbage otherwise"
         require_same(ISOLATION, workshop.lake, alone.lake, days, how)
         _require_hashed_windows(workshop, call[0], wanted)
+        spoilt.borrow(sorted(inputs | own), garbage)
 
 
 def check_clocks(workshop: Workshop, first: date, last: date, clocks: Sequence[Clock]) -> None:

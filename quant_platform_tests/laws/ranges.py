@@ -27,6 +27,7 @@ TOGETHER: Mapping[str, str] = {
     "cross_section": "every security is held against the others of its session",
     "scan": "a scanner ranks what it finds and keeps the best",
     "features_beta": "a beta is to the benchmark, whose returns must be there",
+    "clusters": "a tree joins the candidates of a session by their correlations",
     "selection": "candidates are ranked against each other and the best are kept",
     "weights": "the weights of a profile share one whole",
     "holdings": "what is held is a share of the profile's value, which all holdings make",

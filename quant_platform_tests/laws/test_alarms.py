@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from quant_platform.execution import overlay
 from quant_platform.lakehouse.gates import Gate
-from quant_platform.scanners import engine, universe
+from quant_platform.scanners import cross_section, engine, universe
 from quant_platform_tests.laws import filters
 from quant_platform_tests.laws.alarms import (
     ALARMS,
@@ -22,17 +23,22 @@ from quant_platform_tests.laws.alarms import (
 )
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.conftest import CHAIN
-from quant_platform_tests.laws.filters import check_scanner, check_universe
+from quant_platform_tests.laws.filters import check_cross_section, check_scanner, check_universe
 from quant_platform_tests.laws.gates import UNEVIDENCED, Unevidenced, check_unevidenced
 from quant_platform_tests.laws.veto_alarms import VETO_ALARMS, VETOED
 from quant_platform_tests.laws.workshop import Recipe, Workshop
 
-SCANNERS = [
-    stage.table for stage in Recipe(CHAIN).graph(Path()).stages if stage.contract.kind == "scan"
-]
-UNIVERSES = [
-    stage.table for stage in Recipe(CHAIN).graph(Path()).stages if stage.contract.kind == "universe"
-]
+KINDS = {stage.table: stage.contract.kind for stage in Recipe(CHAIN).graph(Path()).stages}
+SCANNERS, UNIVERSES, CROSS_SECTIONS = (
+    [table for table, of in KINDS.items() if of == kind]
+    for kind in ("scan", "universe", "cross_section")
+)
+
+
+@pytest.fixture(scope="module")
+def ranking(filled: Workshop) -> Workshop:
+    """Take the history that is long enough for trend scores, with what stands on its features."""
+    return filled.under(replace(filled.recipe, plant=None))
 
 
 def test_every_gate_has_an_alarm() -> None:
@@ -77,6 +83,42 @@ def test_a_screen_that_nobody_knows_is_caught(
     monkeypatch.setattr(filters, "universe_gates", lambda *_: [Gate("short_interest", "choice")])
     with pytest.raises(LawBroken, match="nothing is known to make its gate 'short_interest' fire"):
         check_universe(chain, chain.stage(UNIVERSES[0]))
+
+
+@pytest.mark.parametrize("table", CROSS_SECTIONS)
+def test_every_gate_of_a_cross_section_fires(table: str, ranking: Workshop) -> None:
+    check_cross_section(ranking, ranking.stage(table))
+
+
+def test_a_floor_that_stops_nobody_is_caught(
+    ranking: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = cross_section.entry
+    monkeypatch.setattr(
+        cross_section,
+        "entry",
+        lambda rule, _, value, limit: entry(rule, pl.lit(True), value, limit),
+    )
+    with pytest.raises(LawBroken, match="gate 'trend_score' fired on 0 of"):
+        check_cross_section(ranking, ranking.stage(CROSS_SECTIONS[0]))
+
+
+def test_a_floor_that_is_told_and_not_heeded_is_caught(ranking: Workshop) -> None:
+    stage = ranking.stage(CROSS_SECTIONS[0])
+
+    def heedless(*arguments: Any) -> pl.DataFrame:
+        return stage.function(*arguments).with_columns(selected=pl.lit(True))
+
+    with pytest.raises(LawBroken, match="gate 'trend_score' kept 0 of"):
+        check_cross_section(ranking, replace(stage, function=heedless))
+
+
+def test_a_floor_that_nobody_knows_is_caught(
+    ranking: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "cross_section_gates", lambda _: [Gate("float", "choice")])
+    with pytest.raises(LawBroken, match="nothing is known to make its gate 'float' fire"):
+        check_cross_section(ranking, ranking.stage(CROSS_SECTIONS[0]))
 
 
 def test_an_excluded_symbol_is_a_gate(chain: Workshop) -> None:

@@ -25,7 +25,7 @@ from quant_platform_tests.laws.nothing_lost import (
 )
 from quant_platform_tests.laws.workshop import Recipe, Workshop, only
 
-START, END = date(2022, 3, 24), date(2022, 4, 1)
+START, END = date(2022, 3, 29), date(2022, 4, 1)
 
 
 def test_rows_are_conserved(filled: Workshop) -> None:

@@ -147,7 +147,7 @@ VETO_ALARMS = (
     Alarm(
         "candidates that are built on the same thing",
         [(SELECTION, "identity")],
-        (f"{BRANCH}/securities", SELECTION),
+        (f"{BRANCH}/securities", f"{BRANCH}/clusters", SELECTION),
         _decision,
         _OPEN,
         delivered=_described(underlying="silver"),
@@ -184,14 +184,16 @@ VETO_ALARMS = (
     _set("kurtosis", _limit("kurtosis", -2.0)),
     _set("momentum", {f"{_OWN}__selection__min_momentum": 1.0}),
     _set("eci", _limit("eci_hurdle", 100.0)),
-    _set(
-        "top_n_per_cluster",
+    Alarm(
+        "a market that is one bet",
+        [(SELECTION, "top_n_per_cluster")],
+        (f"{BRANCH}/clusters", SELECTION),
+        _decisions,
         {
             **_OPEN,
             f"{_OWN}__clusters__threshold": 10.0,
             f"{_OWN}__selection__top_n_per_cluster": 1,
         },
-        _decisions,
     ),
     _set(
         "winners_max",

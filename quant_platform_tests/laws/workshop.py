@@ -297,6 +297,35 @@ class Workshop:
                 _compose_table(new.lake, self.lake, table, pick, written)
         return new
 
+    def holding(
+        self, lender: Lake, tables: Collection[str], pick: Pick, written: tuple[date, date]
+    ) -> Workshop:
+        """Put other partitions into some tables of this lake; return a workshop that sees them.
+
+        Parameters
+        ----------
+        lender
+            Lake that describes the tables.
+        tables
+            What they held is forgotten; `borrow` puts a whole table in their place again.
+        pick, written
+            As for `compose`.
+        """
+        for table in tables:
+            _forget_table(self.lake, table)
+            _compose_table(self.lake, lender, table, pick, written)
+        # A lake remembers what it read of its logs.
+        lake = Lake(self.lake.root, self.lake.clock)
+        io = LakeIOManager(lake, {stage.table: stage for stage in self.stages})
+        return Workshop(self.folder, self.recipe, self.graph, lake, io)
+
+    def borrow(self, tables: Collection[str], lake: Lake) -> None:
+        """Put whole tables of another lake in the place of this one's, where it has them."""
+        for table in tables:
+            _forget_table(self.lake, table)
+            if lake.layout(table).log.exists():
+                _borrow_table(self.lake, lake, table)
+
     def view(self, last: date) -> Workshop:
         """Return a workshop that sees this lake up to a day, for looking and not for making."""
         if last not in self._views:
@@ -361,6 +390,18 @@ def _compose_table(
                 link.parent.symlink_to(source.parent)
         entries.append(entry)
     target.log(table).append(entries)
+
+
+def _forget_table(lake: Lake, table: str) -> None:
+    """Take a table out of a lake, be it a link to another lake's or partitions of its own."""
+    layout = lake.layout(table)
+    folder = layout.folder.parent
+    if folder.is_symlink():
+        folder.unlink()
+    for rest in (folder, lake.root / "_blocked" / table, lake.root / "_superseded" / table):
+        shutil.rmtree(rest, ignore_errors=True)
+    for file in (layout.log, layout.pending):
+        file.unlink(missing_ok=True)
 
 
 def _borrow_table(target: Lake, lake: Lake, table: str, last: date | None = None) -> None:

@@ -289,7 +289,7 @@ def test_chunks_come_job_by_job_and_in_order_of_time(lake: Lake) -> None:
             {"features_state", "features_trend", "features_avwap", "features_volatility"},
         ),
         (
-            {"platform__features__trend__block_sessions": 21},
+            {"platform__features__trend__max_missing_share": 0.1},
             {"features_trend", "features_avwap", "features_liquidity", "features_volatility"},
         ),
         (

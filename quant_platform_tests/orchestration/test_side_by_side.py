@@ -20,7 +20,7 @@ from quant_platform.orchestration.plan import Chunk
 from quant_platform.orchestration.side_by_side import waves
 from quant_platform_tests.small_project import SmallProject
 
-FIRST, SOON, LAST = date(2022, 1, 3), date(2022, 1, 5), date(2022, 1, 12)
+FIRST, SOON, LAST = date(2022, 1, 3), date(2022, 1, 5), date(2022, 1, 7)
 PATIENCE = 60.0
 US, COINS, PORTFOLIO = "us_daily", "crypto_daily", "portfolio_daily"
 SMALL = {

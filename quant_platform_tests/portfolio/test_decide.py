@@ -12,9 +12,9 @@ import pytest
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.portfolio.bounded import Bounds
 from quant_platform.portfolio.covariance import Evidence
 from quant_platform.portfolio.decide import decide_weights, weights_windows
+from quant_platform.portfolio.limits import Limits
 from quant_platform.portfolio.profiles import decide
 from quant_platform.settings.portfolio import ProfilesSettings
 from quant_platform_tests.portfolio.stages import (
@@ -85,7 +85,7 @@ def test_a_decision_sees_exactly_the_last_sessions(profile: str) -> None:
     ]
     matrix = np.stack([column.to_numpy() for column in columns], axis=1)
     assert matrix.shape == (60, 6)
-    bounds = Bounds.alike(6, 0.0, 0.25)
+    bounds = Limits.alike(6, 0.0, 0.25)
     expected = decide(profile, Evidence.of(matrix, 40), bounds, SETTINGS.hrp)
     made = at(WHOLE, GRID[1], profile)
     assert made["security_id"].to_list() == list(NAMES[2:])
@@ -118,7 +118,7 @@ def test_the_cap_and_the_sum() -> None:
     for (session, profile), part in WHOLE.group_by("session", "profile"):
         assert part["weight"].sum() == pytest.approx(1, abs=1e-12), (session, profile)
         assert part["weight"].to_numpy().max() <= max(0.25, 1 / part.height) + 1e-15
-    assert "hrp+projected" in WHOLE["actual"].to_list()
+    assert WHOLE["actual"].str.starts_with("hrp+projected:").any()
 
 
 def test_one_name_gets_everything() -> None:
@@ -204,7 +204,7 @@ def test_a_crypto_sleeve_decides_on_the_day_of_a_grid_session() -> None:
         .to_numpy()
     )
     found = Evidence.of(np.ascontiguousarray(matrix), 40)
-    expected = decide("hrp", found, Bounds.alike(5, 0.0, 0.25), SETTINGS.hrp)
+    expected = decide("hrp", found, Limits.alike(5, 0.0, 0.25), SETTINGS.hrp)
     np.testing.assert_array_equal(saturday["weight"].to_numpy(), expected.weights)
 
 

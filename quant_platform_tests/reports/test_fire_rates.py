@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quant_platform.lakehouse.contracts.cross_section import CROSS_SECTION
 from quant_platform.lakehouse.contracts.daily import DAILY
 from quant_platform.lakehouse.contracts.gates import GATES
 from quant_platform.lakehouse.contracts.selection import SELECTION
@@ -21,10 +22,16 @@ from quant_platform.reports.board import Board
 from quant_platform.reports.fire_rates import ENOUGH, LONG, check_rates, fire_rates
 from quant_platform.reports.gates import GatesScope, gate_counts, gates_windows
 from quant_platform.reports.rates import rate_tables, warning_table
+from quant_platform.scanners.cross_section import FLOORS, RANK, cross_section_gates
+from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform_tests.execution.world import NYSE, random_world, run
 from quant_platform_tests.execution.world import SESSIONS as EVENINGS
 from quant_platform_tests.execution.world import settings as account
+from quant_platform_tests.lakehouse.small_lake import span as ranked_span
 from quant_platform_tests.scanners.chain import CALENDARS, HISTORY, market, scanned
+from quant_platform_tests.scanners.test_cross_section import DAYS as RANKED_DAYS
+from quant_platform_tests.scanners.test_cross_section import ranked
+from quant_platform_tests.scanners.test_cross_section import row as security
 
 YEAR = 252
 DAYS = NYSE.between(date(2022, 1, 3), date(2023, 9, 1))
@@ -180,6 +187,7 @@ def test_what_a_scanner_asked_is_counted_on_the_session_after_the_weekend() -> N
     frames = {
         "crypto_scan_binance_spot_trend": made.lazy(),
         "crypto_universe": UNIVERSE.empty().lazy(),
+        "crypto_cross_section": CROSS_SECTION.empty().lazy(),
         "crypto_selection": SELECTION.empty().lazy(),
     }
     counted = GATES.validate("reports/gates", gate_counts(frames, scope, wanted))
@@ -197,6 +205,37 @@ def test_what_a_scanner_asked_is_counted_on_the_session_after_the_weekend() -> N
     assert counted["asked"].sum() == sum(
         len(passes) for passes in made.filter(pl.col("session") > date(2023, 2, 28))["passes"]
     )
+
+
+def test_floors_and_ranks_are_counted() -> None:
+    """A floor is asked of everybody, the rank of those that have one; here one has no distance."""
+    rows = [
+        security("a", 9.0),
+        security("b", 8.0),
+        security("c", 7.0, distance=None),
+        security("d", 4.0),
+        security("e", 9.0, volume=1.0),
+        security("f", 6.0),
+    ]
+    made = ranked(rows, CrossSectionSettings(selected_share=0.5), RANKED_DAYS[:1])
+    scope = GatesScope(sleeves={"etfs": ()})
+    frames = {
+        "etfs_universe": UNIVERSE.empty().lazy(),
+        "etfs_cross_section": made.lazy(),
+        "etfs_selection": SELECTION.empty().lazy(),
+    }
+    wanted = ranked_span(RANKED_DAYS[0], RANKED_DAYS[0])
+    counted = GATES.validate("reports/gates", gate_counts(frames, scope, wanted))
+    assert counted["table"].unique().to_list() == ["etfs/cross_section"]
+    assert counted["duty"].unique().to_list() == ["choice"]
+    assert counted.select("gate", "asked", "fired").rows() == [
+        ("adv_shares_20", 6, 1),
+        ("composite_rank", 5, 3),
+        ("dist_pct", 6, 1),
+        ("trend_score", 6, 1),
+    ]
+    asked = cross_section_gates(CrossSectionSettings(min_adv_money=1.0))
+    assert [gate.name for gate in asked] == [*(floor.name for floor in FLOORS), RANK.name]
 
 
 def test_blocks_and_evenings_are_counted() -> None:

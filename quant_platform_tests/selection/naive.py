@@ -16,7 +16,6 @@ from quant_platform.lakehouse.contracts import CONTRACTS, contract_of
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.selection.ingestion import Around
 from quant_platform.selection.policy import select, selection_windows
-from quant_platform.settings.clusters import ClusterSettings
 from quant_platform.settings.selection import SelectionSettings
 from quant_platform.settings.vetoes import VetoSettings
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, SESSIONS, bar, span
@@ -111,6 +110,24 @@ def found(sessions: Sequence[date], securities: str) -> Rows:
     ]
 
 
+def apart(
+    candidates: Rows, identities: Mapping[str, tuple[str, float]] | None = None
+) -> pl.DataFrame:
+    """Clusters of one candidate each, with identity and leverage where they are told."""
+    told, names = identities or {}, sorted({one["security_id"] for one in candidates})
+    rows = [
+        {
+            "session": one["session"],
+            "security_id": one["security_id"],
+            "cluster": names.index(one["security_id"]) + 1,
+            "identity": told.get(one["security_id"], (one["security_id"], 1.0))[0],
+            "leverage": told.get(one["security_id"], ("", 1.0))[1],
+        }
+        for one in candidates
+    ]
+    return table("clusters", rows)
+
+
 def described(kind: str, candidates: Rows, features: Features) -> pl.DataFrame:
     """Features of candidates: the neutral ones, but for what is said of a security."""
     schema = CONTRACTS[kind].empty().schema
@@ -149,6 +166,7 @@ def run(
     tables = {
         **{kind: described(kind, candidates, features or {}) for kind in NEUTRAL},
         "securities": CONTRACTS["securities"].empty(),
+        "clusters": apart(candidates),
         "candidates": table("candidates", candidates),
         "bars": table("bars", bars_of(returns) if bars is None else bars),
         "actions": table("actions", actions),
@@ -172,9 +190,7 @@ def run(
                 earnings="earnings" in more,
             ).items()
         }
-        selected = select(
-            frames, settings, wanted, grid=grid, around=around, clusters=ClusterSettings()
-        )
+        selected = select(frames, settings, wanted, grid=grid, around=around)
         made = SELECTION.validate("x/selection", selected)
         tables["selection"] = pl.concat([tables["selection"], made])
     return tables["selection"]

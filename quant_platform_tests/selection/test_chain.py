@@ -16,6 +16,7 @@ from quant_platform.features.liquidity import liquidity_features
 from quant_platform.features.standardised import predictability_features
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.market.returns import session_returns
+from quant_platform.selection.cluster_table import cluster_candidates, cluster_windows
 from quant_platform.selection.evidence import STANDING
 from quant_platform.selection.ingestion import Around
 from quant_platform.selection.policy import select, selection_windows
@@ -66,7 +67,10 @@ def before_selection(sleeve: str) -> Tables:
         "features_liquidity": liquidity_features(bars, TREND, wanted),
         "features_predictability": predictability_features(bars | state, TREND, wanted, GRID),
     }
-    return {**tables, **described, **scanned(tables, wanted, SCANNERS[sleeve])}
+    found = {**tables, **described, **scanned(tables, wanted, SCANNERS[sleeve])}
+    windows, one_bet = cluster_windows(ClusterSettings()), ClusterSettings()
+    clusters = cluster_candidates(handed(found, windows, wanted), one_bet, wanted, GRID)
+    return {**found, "clusters": clusters}
 
 
 def decided(
@@ -89,9 +93,7 @@ def decided(
     for first, after in pairwise(bounds):
         wanted = span(calendar, first, after - timedelta(days=1))
         frames = handed({**tables, "selection": own}, windows, wanted)
-        made = select(
-            frames, settings, wanted, grid=grid, around=beside, clusters=ClusterSettings()
-        )
+        made = select(frames, settings, wanted, grid=grid, around=beside)
         own = pl.concat([own, CONTRACTS["selection"].validate("x/selection", made)])
     return own
 

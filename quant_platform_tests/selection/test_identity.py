@@ -31,8 +31,12 @@ def identities(securities: pl.DataFrame, session: date = DAY) -> dict[str, str]:
 
 
 def test_what_is_built_on_nothing_is_itself() -> None:
-    securities = told({"security_id": "plain"}, {"security_id": "stock", "asset_class": "stock"})
-    assert identities(securities) == {"plain": "plain", "stock": "stock"}
+    securities = told(
+        {"security_id": "plain"},
+        {"security_id": "stock", "asset_class": "stock"},
+        {"security_id": "untold", "underlying": ""},
+    )
+    assert identities(securities) == {name: name for name in ("plain", "stock", "untold")}
 
 
 def test_funds_share_the_identity_of_their_underlying() -> None:

@@ -28,6 +28,7 @@ from quant_platform_tests.selection.naive import (
     PERIODS,
     SETTINGS,
     Rows,
+    apart,
     bars_of,
     figures,
     found,
@@ -419,22 +420,9 @@ def test_who_lacks_tick_or_lot_is_vetoed_where_others_have_them() -> None:
 
 
 def test_of_one_thing_in_two_wrappings_the_plain_one_wins_whatever_the_scores() -> None:
-    told = [
-        listed(name, 0.01, 1.0, underlying="silver" if name in "ab" else None, leverage=leverage)
-        for name, leverage in zip(NAMES, (2.0, None, None, None), strict=True)
-    ]
-    shown = {name: {"adx_14": 80.0} for name in "a"}
-    made = of(
-        run(
-            found(DAYS, "ab"),
-            RETURNS,
-            DAYS,
-            GRID,
-            securities=table("securities", told),
-            features=shown,
-        ),
-        DAYS[6],
-    )
+    twins = apart(found(DAYS, "ab"), {"a": ("silver", 2.0), "b": ("silver", 1.0)})
+    shown = {"a": {"adx_14": 80.0}}
+    made = of(run(found(DAYS, "ab"), RETURNS, DAYS, GRID, clusters=twins, features=shown), DAYS[6])
     assert made["b"]["selected"]
     assert made["a"]["reason"] == "identity"
 

@@ -92,7 +92,7 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
         ("platform.rebalance.step", 21),
         ("platform.rebalance.anchor", date(2015, 1, 5)),
         ("platform.knowledge_lag_minutes.bars", 31),
-        ("platform.features.trend.block_sessions", 62),
+        ("platform.features.trend.max_missing_share", 0.1),
         ("platform.embedded_market.seed", 8),
         ("platform.embedded_market.dirt.late", 0.002),
         ("platform.checks.row_count", 0.6),

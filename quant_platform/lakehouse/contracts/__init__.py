@@ -16,6 +16,7 @@ from quant_platform.errors import ContractError
 from quant_platform.lakehouse.contracts.actions import ACTIONS
 from quant_platform.lakehouse.contracts.bars import BARS
 from quant_platform.lakehouse.contracts.candidates import CANDIDATES
+from quant_platform.lakehouse.contracts.clusters import CLUSTERS
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.contracts.cross_section import (
     CROSS_SECTION,
@@ -62,6 +63,7 @@ from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.lakehouse.contracts.series import SERIES
+from quant_platform.lakehouse.contracts.snapshot import SNAPSHOT
 from quant_platform.lakehouse.contracts.universe import UNIVERSE
 from quant_platform.lakehouse.contracts.universe_counts import UNIVERSE_COUNTS
 from quant_platform.lakehouse.contracts.weights import WEIGHTS
@@ -76,6 +78,7 @@ _ALL = (
     MEMBERSHIP,
     FUND_FACTS,
     SERIES,
+    SNAPSHOT,
     QUARANTINE,
     RETURNS,
     QUALITY,
@@ -96,6 +99,7 @@ _ALL = (
     SCAN,
     CANDIDATES,
     FEATURES_GARCH,
+    CLUSTERS,
     SELECTION,
     WEIGHTS,
     HOLDINGS,

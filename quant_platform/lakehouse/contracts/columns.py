@@ -1,4 +1,7 @@
-"""Columns that every published table has: whose row it is, and since when it was known.
+"""Columns that several contracts share.
+
+Every published table tells whose row it is and since when it was known; every table whose rows are
+judged holds what was asked of them.
 
 They are functions, not a base schema, because a schema's own columns come after inherited ones and
 the stored order of a table is part of its contract.
@@ -48,9 +51,53 @@ def known_at(what: str = "version", remark: str = "") -> dy.Datetime:
     )
 
 
+def requested() -> dy.String:
+    """Where the sleeve wants the values of a screener row from."""
+    return dy.String(
+        min_length=1, description="Where the values were to come from: features or tradingview."
+    )
+
+
+def actual() -> dy.String:
+    """Where the values of a screener row are from."""
+    return dy.String(
+        min_length=1, description="Where the values are from: features or tradingview."
+    )
+
+
+def fallback() -> dy.String:
+    """Why that is not where they were to come from."""
+    return dy.String(
+        nullable=True,
+        description="Why they are not from where they were to come: no_snapshot, too_few (rows of "
+        "it fit), not_in_it, other_close; null where they are.",
+    )
+
+
 def known_at_basis() -> dy.Enum:
     """Whether ``known_at`` was seen or is assumed."""
     return dy.Enum(
         ["observed", "assumed"],
         description="observed: seen when it was published; assumed: session close plus a lag.",
+    )
+
+
+def passes(every: str) -> dy.List:
+    """Audit of a row that was judged: each question with its answer.
+
+    Parameters
+    ----------
+    every
+        What is asked, in the words of the table.
+    """
+    return dy.List(
+        dy.Struct(
+            {
+                "rule": dy.String(),
+                "passed": dy.Bool(),
+                "value": dy.Float64(nullable=True),
+                "threshold": dy.Float64(nullable=True),
+            }
+        ),
+        description=f"{every}, with the value tested and the threshold; a null value never passes.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 RANKED = ("trend_score", "dist_pct", "avwap_slope", "atr_pct")
@@ -78,18 +79,7 @@ class CrossSection(dy.Schema):
         description="relative: judged by rank and floors. absolute: by the floors alone, because "
         "the security lacks a feature, is alone, or all are alike.",
     )
-    passes = dy.List(
-        dy.Struct(
-            {
-                "rule": dy.String(),
-                "passed": dy.Bool(),
-                "value": dy.Float64(nullable=True),
-                "threshold": dy.Float64(nullable=True),
-            }
-        ),
-        description="Every floor, and the rank where there is one, with the value tested and the "
-        "threshold; a null value never passes.",
-    )
+    passes = columns.passes("Every floor, and the rank where there is one")
     selected = dy.Bool(description="Every floor holds, and so does the rank where there is one.")
     reason = dy.String(nullable=True, description="First that failed; null if selected.")
 

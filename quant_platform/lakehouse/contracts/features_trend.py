@@ -9,6 +9,8 @@ from quant_platform.lakehouse.contracts.feature import feature
 from quant_platform.lakehouse.rules import filled_share, row_count
 
 _UNMOVED = "or where nothing moved"
+_VOTING = 50
+"""Sessions that recommend_other is made of, and its oscillators are given: found once for both."""
 
 
 class FeaturesTrend(dy.Schema):
@@ -51,23 +53,31 @@ class FeaturesTrend(dy.Schema):
     )
     ichimoku_base_26 = feature("Mid of highest and lowest price of 26", "price", 26, above=0)
     # -- oscillators
-    momentum_10 = feature("close - close 10 sessions ago", "price", 11)
+    momentum_10 = feature("close - close 10 sessions ago", "price", 11, window=_VOTING)
     roc_9 = feature("Change of the close over 9 sessions", "percent", 10, least=-100)
     stochastic_k_14 = feature(
         "Place of the close in the range of 14 sessions, mean of 3",
         "0..100",
         16,
+        window=_VOTING,
         null=_UNMOVED,
         least=0,
         most=100,
     )
     stochastic_d_14 = feature(
-        "Mean of 3 of stochastic_k_14", "0..100", 18, null=_UNMOVED, least=0, most=100
+        "Mean of 3 of stochastic_k_14",
+        "0..100",
+        18,
+        window=_VOTING,
+        null=_UNMOVED,
+        least=0,
+        most=100,
     )
     stochastic_rsi_k_14 = feature(
         "Place of rsi_14 in its range of 14 sessions, mean of 3",
         "0..100",
         30,
+        window=_VOTING,
         state=16,
         null=_UNMOVED,
         least=0,
@@ -77,21 +87,24 @@ class FeaturesTrend(dy.Schema):
         "close less its mean of 20, over 0.015 mean absolute deviations",
         "ratio",
         20,
+        window=_VOTING,
         null=_UNMOVED,
     )
     williams_14 = feature(
         "Distance from the highest high in the range of 14 sessions",
         "percent",
         14,
+        window=_VOTING,
         null=_UNMOVED,
         least=-100,
         most=0,
     )
-    awesome = feature("Mean mid price of 5 sessions less that of 34", "price", 34)
+    awesome = feature("Mean mid price of 5 sessions less that of 34", "price", 34, window=_VOTING)
     ultimate = feature(
         "Buying pressure over true range of 7, 14 and 28 sessions, weighted 4 : 2 : 1",
         "0..100",
         29,
+        window=_VOTING,
         null=_UNMOVED,
         least=0,
         most=100,
@@ -156,7 +169,7 @@ class FeaturesTrend(dy.Schema):
         most=1,
     )
     recommend_other = feature(
-        "Mean vote of 11 oscillators", "share of the votes", 50, state=19, least=-1, most=1
+        "Mean vote of 11 oscillators", "share of the votes", _VOTING, state=19, least=-1, most=1
     )
     recommend_all = feature(
         "Mean of recommend_ma and recommend_other",

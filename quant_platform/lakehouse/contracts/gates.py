@@ -25,8 +25,8 @@ class Gates(dy.Schema):
     )
     asked = dy.UInt32(
         min=1,
-        description="Cases since the session before: securities before a scanner, candidates of a "
-        "decision, targets of an evening, or the evening itself.",
+        description="Cases since the session before: securities before a universe, a cross-section "
+        "or a scanner, candidates of a decision, targets of an evening, or the evening itself.",
     )
     fired = dy.UInt32(description="Those in which it fired.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
@@ -14,18 +15,7 @@ class Scan(dy.Schema):
     scanner = dy.String(primary_key=True, min_length=1, description="Name of the scanner.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
     symbol = dy.String(min_length=3, description="EXCHANGE:TICKER as of the session.")
-    passes = dy.List(
-        dy.Struct(
-            {
-                "rule": dy.String(),
-                "passed": dy.Bool(),
-                "value": dy.Float64(nullable=True),
-                "threshold": dy.Float64(nullable=True),
-            }
-        ),
-        description="Every rule in the order in which it was asked, with the value tested and the "
-        "threshold; a null value never passes.",
-    )
+    passes = columns.passes("Every rule in the order in which it was asked")
     passed = dy.Bool(description="All rules passed and the security is within the limit.")
     reason = dy.String(
         nullable=True,

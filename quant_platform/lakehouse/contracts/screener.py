@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataframely as dy
+import polars as pl
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 from quant_platform.lakehouse.rules import row_count
 
@@ -18,6 +20,9 @@ class Screener(dy.Schema):
     asset_class = dy.Enum(["stock", "etf", "crypto"], description="What kind of thing it is.")
     sector = dy.String(nullable=True, description="Sector of a stock; null where unknown.")
     category = dy.String(nullable=True, description="Category of a fund or coin; null if unknown.")
+    requested = columns.requested()
+    actual = columns.actual()
+    fallback = columns.fallback()
     close = dy.Float64(min_exclusive=0, description="Close of the session, price.")
     volume = dy.Float64(min=0, description="Units traded in the session.")
     value_traded = dy.Float64(
@@ -74,10 +79,20 @@ class Screener(dy.Schema):
     )
 
 
+def _from_features(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Version 1 did not say where its values are from: there was one place."""
+    return rows.with_columns(
+        pl.lit("features").alias("requested"),
+        pl.lit("features").alias("actual"),
+        pl.lit(None, pl.String).alias("fallback"),
+    ).select(*Screener.columns())
+
+
 SCREENER = Contract(
     kind="screener",
     schema=Screener,
-    version=1,
+    version=2,
     grain="one listed security with a bar on the session",
     rules=(row_count(),),
+    upgrades={1: _from_features},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
+from quant_platform.lakehouse.contracts import columns
 from quant_platform.lakehouse.contracts.contract import Contract
 
 
@@ -18,18 +19,7 @@ class Universe(dy.Schema):
     sector = dy.String(nullable=True, description="Sector of a stock; null where unknown.")
     category = dy.String(nullable=True, description="Category of a fund or coin; null if unknown.")
     listed_on = dy.Date(description="First session of trading.")
-    passes = dy.List(
-        dy.Struct(
-            {
-                "rule": dy.String(),
-                "passed": dy.Bool(),
-                "value": dy.Float64(nullable=True),
-                "threshold": dy.Float64(nullable=True),
-            }
-        ),
-        description="Every screen in the order in which it was asked, with the value tested and "
-        "the threshold; a null value never passes.",
-    )
+    passes = columns.passes("Every screen in the order in which it was asked")
     included = dy.Bool(description="Every screen passed: the security is in the universe.")
     reason = dy.String(nullable=True, description="First screen that failed; null if included.")
 

@@ -1,8 +1,8 @@
 """Append-only, hash-chained ledgers.
 
 ``kinds`` lists them, ``ledger`` is the writer, ``verification`` the verifier; ``chain`` knows the
-files, ``records`` what a line is, ``steps`` what repeats or supersedes, ``canonical`` the spelling
-that is hashed.
+files, ``records`` what a line is, ``closing`` what a ledger says of itself, ``steps`` what repeats
+or supersedes, ``canonical`` the spelling that is hashed.
 """
 
 from quant_platform.lakehouse.ledgers.kinds import LEDGER_TYPES, ledgers_of, verify_ledgers

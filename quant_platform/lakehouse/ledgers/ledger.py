@@ -20,7 +20,6 @@ Frames are recorded by :func:`~quant_platform.lakehouse.content.frame_hash`, nev
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from quant_platform.lakehouse.files import (
 )
 from quant_platform.lakehouse.ledgers.canonical import canonical_json, plain
 from quant_platform.lakehouse.ledgers.chain import LOCK_TIMEOUT, VERIFY, Chain, Head, LedgerFolder
+from quant_platform.lakehouse.ledgers.closing import recovery, torn_line, withdrawal
 from quant_platform.lakehouse.ledgers.kinds import LEDGER_TYPES, unknown_ledger
 from quant_platform.lakehouse.ledgers.records import (
     CheckedRecord,
@@ -47,6 +47,7 @@ from quant_platform.lakehouse.ledgers.records import (
     LedgerRecord,
     checked,
 )
+from quant_platform.lakehouse.ledgers.steps import standing
 from quant_platform.lakehouse.ledgers.verification import VerifyReport, verify_folder
 
 FRAME_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -187,7 +188,7 @@ class Ledger:
         with self._writing():
             in_force = self._chain.steps.in_force(action, sessions)
             gone = self._chain.lines(seq for key, seq in in_force.items() if key not in told)
-            return self._write([*(_withdrawal(line, run_id) for line in gone.values()), *wanted])
+            return self._write([*(withdrawal(line, run_id) for line in gone.values()), *wanted])
 
     @contextmanager
     def action(
@@ -246,7 +247,7 @@ class Ledger:
         """
         with self._writing():
             orphans = self._chain.lines(self._chain.steps.open_intents())
-            records = [_recovery(line, run_id) for line in orphans.values()]
+            records = [recovery(line, run_id) for line in orphans.values()]
             return [appended.line for appended in self._write(records)]
 
     def lines(self) -> Iterator[LedgerLine]:
@@ -262,7 +263,7 @@ class Ledger:
 
     def in_force(self) -> list[LedgerLine]:
         """Return every line that no later one supersedes and that takes none back, oldest first."""
-        return _standing(list(self.lines()))
+        return standing(list(self.lines()))
 
     def tail(self, count: int, *, trail: bool = True) -> list[LedgerLine]:
         """Return the last lines, oldest first, without reading the older files.
@@ -281,7 +282,7 @@ class Ledger:
                 break
             lines = [*self._lines_of(path), *lines]
             # Only a later line supersedes: the older files need not be read to know it.
-            found = lines if trail else _standing(lines)
+            found = lines if trail else standing(lines)
         return found[-count:] if count > 0 else []
 
     def frame(self) -> pl.DataFrame:
@@ -321,8 +322,8 @@ class Ledger:
             steps, key = self._chain.steps, intent.idempotency_key
             orphan, done = steps.open_intent(key), steps.done(key)
             held = self._chain.lines(seq for seq in (orphan, done) if seq is not None)
-            recovery = [] if orphan is None else [_recovery(held[orphan], run_id)]
-            self._write([*recovery, intent])
+            closing = [] if orphan is None else [recovery(held[orphan], run_id)]
+            self._write([*closing, intent])
             return None if done is None else held[done]
 
     def _write(self, wanted: Sequence[CheckedRecord]) -> list[Appended]:
@@ -384,10 +385,7 @@ class Ledger:
         if aside is None:
             return []
         with file_errors(aside, "read"):
-            torn = aside.read_bytes()
-        digest = hashlib.sha256(aside.name.encode() + b"\n" + torn).hexdigest()
-        payload = {"set_aside": aside.name, "bytes": len(torn)}
-        return [checked(LedgerRecord("recovered", None, "torn_line", payload, "recovery", digest))]
+            return [torn_line(aside.name, aside.read_bytes())]
 
     def _lines_of(self, path: Path) -> Iterator[LedgerLine]:
         raws, _still_being_written = complete_lines(path)
@@ -396,31 +394,3 @@ class Ledger:
                 yield LedgerLine.from_json(raw)
             except ValueError as error:
                 raise LedgerError(f"line {number} of {path} {error}", mend=VERIFY) from error
-
-
-def _recovery(intent: LedgerLine, run_id: str) -> CheckedRecord:
-    return checked(
-        LedgerRecord(
-            "recovered",
-            intent.session,
-            intent.action,
-            {"intent": intent.seq, "intent_run_id": intent.run_id},
-            run_id,
-            intent.content_hash,
-        )
-    )
-
-
-def _withdrawal(line: LedgerLine, run_id: str) -> CheckedRecord:
-    payload = {"withdrawn": line.seq, "reason": "its session was made again without it"}
-    return checked(
-        LedgerRecord("withdrawn", line.session, line.action, payload, run_id, line.content_hash)
-    )
-
-
-def _standing(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
-    """Lines that are in force, of all lines from some place to the end of a ledger."""
-    superseded = {line.supersedes for line in lines}
-    return [
-        line for line in lines if line.seq not in superseded and line.record_type != "withdrawn"
-    ]

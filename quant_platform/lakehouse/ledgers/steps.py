@@ -19,7 +19,7 @@ Two records are equal when type and payload hash are, whoever wrote them and whe
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -108,6 +108,20 @@ class Steps:
         if step is None or step.is_open or step.outcome is None:
             return None
         return step.outcome.seq if step.outcome.record_type in _DONE else None
+
+
+def standing(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
+    """Return the lines that no later one supersedes and that take none back.
+
+    Parameters
+    ----------
+    lines
+        All lines from some place to the end of a ledger.
+    """
+    superseded = {line.supersedes for line in lines}
+    return [
+        line for line in lines if line.seq not in superseded and line.record_type != "withdrawn"
+    ]
 
 
 def _place_intent(step: _Step, payload_hash: str) -> Placement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quant_platform.orchestration.assets.clusters import cluster_stage
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.execution import execution_stages
 from quant_platform.orchestration.assets.features import feature_stages
@@ -19,6 +20,7 @@ from quant_platform.orchestration.assets.risk_features import (
 )
 from quant_platform.orchestration.assets.scans import scan_stages
 from quant_platform.orchestration.assets.selection import selection_stage
+from quant_platform.orchestration.assets.snapshots import with_snapshots
 from quant_platform.orchestration.assets.universe import universe_stages
 from quant_platform.orchestration.stage import Stage
 
@@ -30,8 +32,9 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         *universe_stages(sleeve),
         *feature_stages(sleeve),
         volatility_stage(sleeve),
-        *scan_stages(sleeve),
+        *with_snapshots(sleeve, scan_stages(sleeve)),
         garch_stage(sleeve),
+        cluster_stage(sleeve),
     ]
 
 

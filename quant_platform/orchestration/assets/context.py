@@ -15,6 +15,7 @@ from quant_platform.settings.platform import PORTFOLIO_JOB
 from quant_platform.settings.portfolio import MetaSettings
 from quant_platform.settings.scanner import ScannerSettings
 from quant_platform.sources.protocol import Source
+from quant_platform.sources.tradingview.source import TradingViewSource
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class SleeveContext:
         Where its data come from.
     identity
         What tells that source's data from another's: its name and settings.
+    snapshots
+        What has snapshots of its screener; None where it takes none.
     """
 
     sleeve: SleeveSettings
@@ -46,6 +49,7 @@ class SleeveContext:
     grid: frozenset[date]
     source: Source
     identity: Mapping[str, Any]
+    snapshots: TradingViewSource | None = None
 
     def table(self, kind: str) -> str:
         """Name of the sleeve's table of a kind."""

@@ -42,11 +42,10 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             settings=trend,
             modules=(trend_features.__module__,),
             description="Averages, oscillators, ranges, performance and ratings from windows of up "
-            "to 252 sessions, computed in calendar-fixed blocks from what was known at each "
-            "cutoff.",
+            "to 252 sessions, from what was known at each cutoff.",
             group=GROUP,
             shown=family_shown,
-            windows=sleeve.windows(trend_windows(trend)),
+            windows=sleeve.windows(trend_windows()),
         ),
         sleeve.stage(
             "features_avwap",
@@ -57,7 +56,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "and the setup of the price at it: state, extension, entry, stop, targets.",
             group=GROUP,
             shown=family_shown,
-            windows=sleeve.windows(avwap_windows(trend)),
+            windows=sleeve.windows(avwap_windows()),
         ),
         sleeve.stage(
             "features_liquidity",
@@ -68,7 +67,7 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "a spread from highs and lows, and the bucket.",
             group=GROUP,
             shown=family_shown,
-            windows=sleeve.windows(liquidity_windows(trend)),
+            windows=sleeve.windows(liquidity_windows()),
         ),
         sleeve.decided(
             "features_predictability",

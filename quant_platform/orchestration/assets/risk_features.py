@@ -32,7 +32,7 @@ def volatility_stage(sleeve: SleeveContext) -> Stage:
         "the highest, and a composite whose weights follow the security's own state.",
         group=GROUP,
         shown=family_shown,
-        windows=sleeve.windows(volatility_windows(trend)),
+        windows=sleeve.windows(volatility_windows()),
         identity={"composite": composite, "periods_per_year": year},
     )
 

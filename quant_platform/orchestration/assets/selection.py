@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+import dagster as dg
+import polars as pl
+
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.regime import regime_of
 from quant_platform.orchestration.assets.telling import told
 from quant_platform.orchestration.stage import Stage, Stored, Told
+from quant_platform.reports.clusters import clusters_markdown
 from quant_platform.selection.decisions import LEDGER, action_of, selection_decisions
 from quant_platform.selection.ingestion import Around
 from quant_platform.selection.policy import select, selection_windows
@@ -44,7 +48,7 @@ def selection_stage(sleeve: SleeveContext, portfolio: PortfolioContext) -> Stage
     )
     return sleeve.decided(
         "selection",
-        function=partial(select, grid=sleeve.grid, around=around, clusters=own.clusters),
+        function=partial(select, grid=sleeve.grid, around=around),
         settings=own.selection,
         modules=(select.__module__,),
         description="Components, score, vetoes, cluster and rank of every candidate on a rebalance "
@@ -56,10 +60,10 @@ def selection_stage(sleeve: SleeveContext, portfolio: PortfolioContext) -> Stage
             "rebalance": platform.rebalance,
             "periods_per_year": year,
             "benchmark": None if benchmark is None else benchmark.model_dump(mode="json"),
-            "clusters": own.clusters,
             "fit": {} if regimes is None else regimes.fit,
         },
         grid=sleeve.grid,
+        shown=winners_shown,
         recorded=partial(_decisions, sleeve=own.name, settings=own.selection),
     )
 
@@ -68,3 +72,11 @@ def _decisions(stored: Stored, sleeve: str, settings: SelectionSettings) -> Mapp
     """Say what each deciding session chose, once."""
     made = selection_decisions(stored.tables["selection"], settings)
     return {LEDGER: told(action_of(sleeve), made, stored.run_id)}
+
+
+def winners_shown(stored: Stored) -> dict[str, dg.MetadataValue]:
+    """Show the newest decision of a run in the UI: winners and vetoes beside their clusters."""
+    inside = pl.col("session").is_in(stored.sessions)
+    clusters = stored.frames["clusters"].filter(inside).collect()
+    described = clusters_markdown(clusters, stored.tables["selection"])
+    return {"clusters": dg.MetadataValue.md(described)} if described else {}

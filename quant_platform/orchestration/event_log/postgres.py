@@ -50,6 +50,9 @@ from quant_platform.orchestration.event_log.rows import (
 )
 from quant_platform.orchestration.event_log.storage import EVENT_BATCH_SIZE
 
+# The package dagster-postgres has no types, so that the checker takes its classes for anything;
+# what they inherit from Dagster itself is held against the tests with a server.
+
 DRIVER = "postgresql+psycopg2://"
 IDLE_SECONDS = 300
 """An idle connection that is older is opened anew: firewalls forget them without a word."""

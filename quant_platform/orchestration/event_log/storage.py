@@ -404,6 +404,7 @@ class BatchedSqliteStorage(DagsterSqliteStorage):
         self._event_log_storage = BatchedSqliteEventLog(_event_logs_directory(base_dir))
         self._schedule_storage = KeptOpenScheduleStorage.from_local(_schedule_directory(base_dir))
         self._inst_data = inst_data
+        # Past stock's own, which would open its three storages, to its base, which has no types.
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
 
     @classmethod

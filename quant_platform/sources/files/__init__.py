@@ -7,9 +7,10 @@ lake, ``source`` answers from there. Nothing here judges a row: that is hygiene'
 
 from quant_platform.sources.files.again import Again
 from quant_platform.sources.files.convert import FolderReader
+from quant_platform.sources.files.manifest import Manifest
 from quant_platform.sources.files.mapping import Mapping, read_mapping
 from quant_platform.sources.files.source import FilesSource
-from quant_platform.sources.files.store import ImportStore, Manifest, Prepared
+from quant_platform.sources.files.store import ImportStore, Prepared
 
 __all__ = [
     "Again",

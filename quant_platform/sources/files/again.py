@@ -28,6 +28,9 @@ from quant_platform.sources.protocol import KNOWN_AT_BASIS
 
 BAR_KEY = ("symbol", "session")
 """What tells one bar from another, in the files."""
+FILE_KEY = ("file", *BAR_KEY)
+BESIDE_BARS = ("adjusted", "unit")
+"""Columns of a total-return close, which says nothing of the bar itself."""
 KEYS: dict[str, tuple[str, ...]] = {
     "securities": ("security_id",),
     "actions": ("security_id", "session", "kind"),
@@ -38,24 +41,26 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """By kind, what the published versions of one thing have in common."""
 
-RESCALED = pl.Schema({"symbol": pl.String(), "factor": pl.Float64(), "sessions": pl.UInt32()})
-"""Symbols whose told history the files have in other units."""
-
 WITHDRAWN = pl.Schema(
     {
         "security_id": pl.String(),
         "session": pl.Date(),
         "kind": pl.String(),
-        "covered": pl.Boolean(),
+        "becomes": pl.String(),
     }
 )
-"""Actions that were told and that the files do not tell any more."""
+"""Actions that were told and that the files do not tell any more, and what becomes of them."""
+
+_DESCRIBING = (
+    *("name", "exchange", "asset_class", "sector", "category", "listed_on"),
+    *("tick", "lot", "leverage", "underlying", "country"),
+)
+_FEW_WITHDRAWN, _WITHDRAWN_SHARE = 4, 0.05
+"""So many actions may be taken back at once, or such a share of what was told: more are a file that
+has lost them."""
 
 _DIVIDING = ("split", "stock_dividend")
 _KNOWN = ("known_at", "known_at_basis")
-_FEWEST_RESCALED = 5
-_RESCALED_SHARE = 0.9
-_UNEVEN = 0.01
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,16 @@ class Again:
         told = before.filter(self.past)
         return pl.concat([told, self._news(told, delivered, key)])
 
+    def chosen(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of the symbols that are fetched."""
+        if self.symbols is None:
+            return rows
+        return rows.filter(pl.col("symbol").is_in(sorted(self.symbols)))
+
     def bars(
         self, before: pl.DataFrame, elsewhere: pl.DataFrame, delivered: pl.DataFrame
     ) -> pl.DataFrame:
-        """Return the bars of a file to answer from, of the chosen symbols alone.
+        """Return the bars of files to answer from.
 
         A total-return close is restated with each dividend: that is no news of the bar. The one
         that the file has now stands beside the bar that the file has now, and beside no other
@@ -110,68 +121,29 @@ class Again:
         Parameters
         ----------
         before
-            Rows of this file in the import before.
+            Rows of these files in the import before.
         elsewhere
-            What other files told of bars of which this one has told nothing.
+            What other files told of bars of which these have told nothing, each under the file that
+            tells it now.
         delivered
-            Rows of the file now.
+            Rows of the files now.
         """
-        others = before.clear()
-        if self.symbols is not None:
-            chosen = pl.col("symbol").is_in(sorted(self.symbols))
-            others = before.filter(~chosen)
-            before, delivered = before.filter(chosen), delivered.filter(chosen)
-        told = before.filter(self.past).drop("adjusted", strict=False)
+        told = before.filter(self.past).drop(BESIDE_BARS, strict=False)
         heard = pl.concat([told, elsewhere.select(told.columns)])
-        news = self._news(heard, delivered, BAR_KEY, ("adjusted",))
+        news = self._news(heard, delivered, FILE_KEY, BESIDE_BARS)
         if "adjusted" in delivered.columns:
-            said = [name for name in told.columns if name not in _KNOWN]
-            restated = delivered.select(*said, "adjusted").unique(said, keep="last")
+            said = [name for name in told.columns if name not in (*_KNOWN, "import")]
+            restated = delivered.select(*said, *BESIDE_BARS).unique(said, keep="last")
             told = told.join(restated, on=said, how="left", nulls_equal=True, maintain_order="left")
-        rows = pl.concat([others, told, news], how="diagonal")
-        return rows.sort("known_at", "session", "symbol", maintain_order=True)
+        return pl.concat([told, news], how="diagonal")
 
-    def rescaled(self, before: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
-        """Find symbols whose told history the file has now in other units.
-
-        That is a vendor who restates all closes before a split, or for each dividend: no bar of it
-        was wrong, and as corrections they would move every mark.
-
-        Returns
-        -------
-        polars.DataFrame
-            ``symbol``, ``factor`` and ``sessions``: how many are so many times what was told.
-        """
-        told = before.filter(self.past).sort("known_at").unique(BAR_KEY, keep="last")
-        both = (
-            delivered.filter(self.past)
-            .sort("known_at")
-            .unique(BAR_KEY, keep="last")
-            .select(*BAR_KEY, now="close")
-            .join(told.select(*BAR_KEY, "close"), on=BAR_KEY)
-            .filter(pl.col("close") > 0, pl.col("now") > 0)
-            .with_columns(factor=pl.col("now") / pl.col("close"))
-        )
-        moved = pl.col("now") != pl.col("close")
-        last = pl.col("session").filter(moved).max()
-        factor = pl.col("factor").filter(moved)
-        spread = factor.quantile(0.9) / factor.quantile(0.1) - 1
+    def ends(self, told: pl.DataFrame) -> pl.DataFrame:
+        """Return ``security_id`` and ``session`` of the first end of each security."""
         return (
-            both.group_by("symbol")
-            .agg(
-                factor=factor.median(),
-                spread=spread,
-                sessions=moved.sum(),
-                until=(pl.col("session") <= last).sum(),
-            )
-            .filter(
-                pl.col("sessions") >= _FEWEST_RESCALED,
-                pl.col("sessions") >= _RESCALED_SHARE * pl.col("until"),
-                pl.col("spread") < _UNEVEN,
-                (pl.col("factor") - 1).abs() > pl.col("spread"),
-            )
-            .select(pl.col(name).cast(dtype) for name, dtype in RESCALED.items())
-            .sort("symbol")
+            told.filter(self.past, _is_end())
+            .sort("known_at", "session")
+            .unique("security_id", keep="first", maintain_order=True)
+            .select("security_id", "session")
         )
 
     def withdrawn(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
@@ -183,29 +155,111 @@ class Again:
         Returns
         -------
         polars.DataFrame
-            Columns of `WITHDRAWN`; ``covered`` says whether the files tell actions of before and
-            after it, so that it was not just too old for them.
+            Columns of `WITHDRAWN`. ``becomes`` is ``undone`` if the files tell actions of before
+            and after it, so that it was not just too old for them; ``stays`` if they do not;
+            ``lost`` if so many of the former are gone that the file is to blame; ``end`` of a
+            departure.
         """
         key = KEYS["actions"]
-        ends = pl.col("kind").cast(pl.String).is_in(["delisting", "merger"])
-        left = delivered.filter(ends)
+        left = delivered.filter(_is_end())
         renamed = pl.col("kind").cast(pl.String) == "rename"
-        gone = told.filter(self.past, ~renamed).join(delivered, on=key, how="anti")
+        past = told.filter(self.past, ~renamed)
+        gone = past.join(delivered, on=key, how="anti")
         gone = pl.concat(
-            [gone.filter(~ends), gone.filter(ends).join(left, on="security_id", how="anti")]
+            [
+                gone.filter(~_is_end()),
+                gone.filter(_is_end()).join(left, on="security_id", how="anti"),
+            ]
         )
         first, last = delivered["session"].min(), delivered["session"].max()
-        covered = ends | pl.col("session").is_between(pl.lit(first), pl.lit(last))
+        covered = pl.col("session").is_between(pl.lit(first), pl.lit(last)).fill_null(value=False)
         # What was told to pay nothing, or to divide nothing, may go.
-        neutral = pl.when(pl.col("kind").cast(pl.String).is_in(_DIVIDING)).then(1.0).otherwise(0.0)
-        return (
+        gone = (
             gone.sort("known_at")
             .unique(key, keep="last")
-            .filter(ends | (pl.col("value") != neutral))
-            .with_columns(covered=covered.fill_null(value=False))
+            .filter(_is_end() | (pl.col("value") != _nothing()))
+            .with_columns(covered=covered)
+        )
+        undone = gone.filter(~_is_end(), "covered").height
+        many = undone > max(_FEW_WITHDRAWN, _WITHDRAWN_SHARE * past.select(key).n_unique())
+        becomes = pl.when(_is_end()).then(pl.lit("end")).when(~pl.col("covered"))
+        return (
+            gone.with_columns(
+                becomes=becomes.then(pl.lit("stays")).otherwise(
+                    pl.lit("lost" if many else "undone")
+                )
+            )
             .select(pl.col(name).cast(dtype) for name, dtype in WITHDRAWN.items())
             .sort(key)
         )
+
+    def undone(self, told: pl.DataFrame, withdrawn: pl.DataFrame) -> pl.DataFrame:
+        """Return the versions that take actions back: nothing was paid, nothing was divided.
+
+        Every reader takes a later version as the step from the one before, so that what was booked
+        of the first is booked back.
+
+        Parameters
+        ----------
+        told
+            Actions of the import before.
+        withdrawn
+            Columns of `WITHDRAWN`.
+        """
+        back = withdrawn.filter(becomes="undone").with_columns(
+            pl.col("kind").cast(told.schema["kind"])
+        )
+        key = KEYS["actions"]
+        return (
+            told.filter(self.past)
+            .sort("known_at")
+            .unique(key, keep="last", maintain_order=True)
+            .join(back, on=key, how="semi", maintain_order="left")
+            .with_columns(
+                value=_nothing(),
+                known_at=pl.lit(self.now).cast(told.schema["known_at"]),
+                known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
+            )
+        )
+
+    def described(
+        self, told: pl.DataFrame, delivered: pl.DataFrame, only_bars: pl.DataFrame
+    ) -> tuple[pl.DataFrame, int]:
+        """Keep what listings told of symbols of which only bars tell now.
+
+        A file of listings that has lost lines would degrade names and sectors to the symbol and to
+        nothing, which nobody said.
+
+        Parameters
+        ----------
+        told, delivered
+            Securities of the import before, and of the files now.
+        only_bars
+            ``security_id`` of those that no listing tells of.
+
+        Returns
+        -------
+        tuple
+            The rows, and how many securities were described better before.
+        """
+        key = ["security_id"]
+        newest = (
+            told.filter(self.past)
+            .sort("known_at")
+            .unique(key, keep="last")
+            .join(only_bars, on=key, how="semi")
+            .select(*key, *_DESCRIBING)
+        )
+        bare = delivered.select(*key, *_DESCRIBING).unique(key, keep="last")
+        better = newest.join(bare, on=[*key, *_DESCRIBING], how="anti", nulls_equal=True)
+        if not better.height:
+            return delivered, 0
+        before = {name: f"{name}_told" for name in _DESCRIBING}
+        known = better.rename(before).with_columns(kept=pl.lit(value=True))
+        rows = delivered.join(known, on=key, how="left", maintain_order="left").with_columns(
+            pl.when("kept").then(was).otherwise(name).alias(name) for name, was in before.items()
+        )
+        return rows.select(delivered.columns), better.height
 
     def ended(self, told: pl.DataFrame, delivered: pl.DataFrame) -> pl.DataFrame:
         """End stays that were told and that the files do not tell any more.
@@ -237,7 +291,7 @@ class Again:
         ignored: Collection[str] = (),
     ) -> pl.DataFrame:
         """Rows that say something else than what was told, and those of later sessions."""
-        said = [name for name in delivered.columns if name not in (*_KNOWN, *ignored)]
+        said = [name for name in delivered.columns if name not in (*_KNOWN, "import", *ignored)]
         newest = pl.col("known_at") == pl.col("known_at").max().over(key)
         # Who says something of the time since has not been silent on what was before.
         says = delivered.filter(pl.col("known_at") <= self.now).filter(newest).filter(self.past)
@@ -256,3 +310,13 @@ class Again:
             known_at_basis=pl.lit("observed", KNOWN_AT_BASIS),
         )
         return pl.concat([fresh, delivered.filter(~self.past)])
+
+
+def _is_end() -> pl.Expr:
+    """Whether an action ends a security."""
+    return pl.col("kind").cast(pl.String).is_in(["delisting", "merger"])
+
+
+def _nothing() -> pl.Expr:
+    """Value of an action of its kind that changes nothing."""
+    return pl.when(pl.col("kind").cast(pl.String).is_in(_DIVIDING)).then(1.0).otherwise(0.0)

@@ -29,27 +29,34 @@ OTHER_NAMES = {
 
 @dataclass(frozen=True)
 class Told:
-    """One file as its layout reads it.
+    """Files of one header as their layout reads them.
 
     Parameters
     ----------
-    name
-        Path below the folder.
+    first
+        Path below the folder of the first of them.
+    names
+        That of the file of each row.
     rows
-        What it says, under its own names.
+        What they say, under their own names.
     reading
-        How it is to be read.
+        How they are to be read.
     calendar
         Calendar of the sessions.
     numbers
-        Number of each row in the file, from 1 on.
+        Number of each row in its file, from 1 on.
     """
 
-    name: str
+    first: str
+    names: pl.Series
     rows: pl.DataFrame
     reading: Reading
     calendar: SessionCalendar
     numbers: pl.Series
+
+    def place(self, row: int) -> str:
+        """Return the file of a row."""
+        return str(self.names[row])
 
 
 def known_column(column: str, table: pl.DataFrame, name: str) -> str:
@@ -65,7 +72,7 @@ def known_column(column: str, table: pl.DataFrame, name: str) -> str:
 
 def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
     """One of our columns, or None where the file has none for it."""
-    reading, table, name, calendar = told.reading, told.rows, told.name, told.calendar
+    reading, table, calendar = told.reading, told.rows, told.calendar
     rule = reading.columns.get(own)
     if rule is None:
         found = next((n for n in (own, *OTHER_NAMES.get(own, ())) if n in table.columns), None)
@@ -75,7 +82,7 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
     if rule.column is None:
         series = pl.Series([rule.value]).new_from_index(0, table.height)
     else:
-        series = table[known_column(rule.column, table, name)]
+        series = table[known_column(rule.column, table, told.first)]
     if rule.values or rule.otherwise is not None:
         words = series.cast(pl.String)
         translated = words.replace_strict(rule.values, default=None, return_dtype=pl.String)
@@ -89,7 +96,8 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
             series = 1 / series
         return series * rule.scale if rule.scale != 1 else series
     if dtype == DAY and rule.open_ended:
-        series = series.set(series == series.max(), None)
+        newest = told.rows.select(pl.lit(series).max().over(told.names)).to_series()
+        series = series.set(series == newest, None)
     if rule.next_session:
         return _shifted(series, calendar, 1)
     return _shifted(series, calendar, -1) if rule.previous_session else series
@@ -118,7 +126,8 @@ def _typed(
     if len(wrong):
         kind = "date" if dtype == DAY else "number" if dtype == NUMBER else "text"
         raise SourceError(
-            f"{told.name} says {series[wrong[0]]!r} for {own} in row {told.numbers[wrong[0]]}"
+            f"{told.place(wrong[0])} says {series[wrong[0]]!r} for {own} in row "
+            f"{told.numbers[wrong[0]]}"
             + (f" and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""),
             expected=f"a {kind}",
             mend="correct the file, or say in the mapping file how it is written",

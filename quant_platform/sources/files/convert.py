@@ -1,7 +1,7 @@
 """From a folder to the rows of the protocol: what `quant import` does once.
 
-1. Every file of bars becomes a *segment*: its rows under our names, sorted by the time at which
-   they were known. A file that has not changed since the last import keeps its segment.
+1. Files of bars become *segments*: their rows under our names, each with its file, sorted by the
+   time at which they were known. What has not changed since the last import keeps its segment.
 2. The listings, with what the bars say of when each symbol was there, tell who is who.
 3. Actions of the files, and those that a total-return close implies, get their security; so do
    members, announcements and facts. Renames and departures are added.
@@ -12,9 +12,10 @@ hygiene, each time from the same rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping as Lags
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -26,11 +27,11 @@ from quant_platform.sources.files.mapping import KINDS, Kind, Mapping
 from quant_platform.sources.files.reading import (
     SHAPES,
     Conventions,
-    Read,
     assumed_instants,
     files_of,
-    read_file,
+    read_files,
 )
+from quant_platform.sources.files.relisting import Former
 from quant_platform.sources.files.stays import stays
 from quant_platform.sources.files.total_return import implied_actions
 from quant_platform.sources.protocol import (
@@ -57,6 +58,11 @@ SCHEMAS: dict[str, pl.Schema] = {
 SEGMENT = [name for name in BAR_SCHEMA if name != "security_id"]
 """Columns of a segment of bars: as delivered, but for the id that the listings give."""
 
+_DATA = (
+    *(".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".json", ".xlsx", ".xls"),
+    *(".gz", ".bz2", ".zst", ".zip", ".7z"),
+)
+"""Ends of the names of files that may hold somebody's history."""
 _EDGE_SESSIONS = 60
 _EARLIEST_LAG = timedelta(minutes=30)
 
@@ -94,8 +100,27 @@ class FolderReader:
             found.update(dict.fromkeys(files_of(self.folder, reading)))
         return list(found)
 
-    def read(self, kind: Kind, only: Path | None = None) -> list[Read]:
-        """Read the files of a kind, reading by reading.
+    def unread(self) -> list[str]:
+        """Files that look like data and that no reading takes."""
+        taken = {path for kind in KINDS for path in self.files(kind)}
+        return [
+            path.relative_to(self.folder).as_posix()
+            for path in sorted(self.folder.rglob("*"))
+            if path.suffix.lower() in _DATA and path.is_file() and path not in taken
+        ]
+
+    def sinces(self) -> dict[str, date]:
+        """Day before which bars of a file are not read, by file; files of which all are lack."""
+        found: dict[str, list[date | None]] = {}
+        for reading in self.mapping.readings("bars"):
+            for path in files_of(self.folder, reading):
+                name = path.relative_to(self.folder).as_posix()
+                found.setdefault(name, []).append(reading.since)
+        told = {name: [day for day in days if day is not None] for name, days in found.items()}
+        return {name: min(days) for name, days in told.items() if len(days) == len(found[name])}
+
+    def read(self, kind: Kind, only: Collection[Path] | None = None) -> list[pl.DataFrame]:
+        """Read the files of a kind, reading by reading; see `read_files`.
 
         Raises
         ------
@@ -112,11 +137,9 @@ class FolderReader:
                     expected="CSV, TXT or Parquet files of that name",
                     mend="correct the glob in the mapping file, or the folder",
                 )
-            reads += [
-                read_file(path, kind, reading, conventions)
-                for path in paths
-                if only is None or path == only
-            ]
+            wanted = [path for path in paths if only is None or path in only]
+            if wanted:
+                reads.append(read_files(wanted, kind, reading, conventions))
         return reads
 
     def table(self, kind: Kind) -> pl.DataFrame:
@@ -126,7 +149,7 @@ class FolderReader:
             "known_at": pl.Datetime("us", "UTC"),
             "known_at_basis": KNOWN_AT_BASIS,
         }
-        return pl.concat([pl.DataFrame(schema=schema), *(read.rows for read in self.read(kind))])
+        return pl.concat([pl.DataFrame(schema=schema), *(r.drop("file") for r in self.read(kind))])
 
 
 @dataclass(frozen=True)
@@ -154,20 +177,6 @@ def kinds_of(reader: FolderReader) -> frozenset[str]:
     return frozenset(has - {"listings"})
 
 
-def segment_of(read: Read) -> pl.DataFrame:
-    """Rows of one file of bars, in the order in which they were known."""
-    told = read.rows["adjusted"].null_count() < read.rows.height
-    wanted = [*SEGMENT, *(["adjusted"] if told else [])]
-    return read.rows.select(wanted).sort("known_at", "session", "symbol", maintain_order=True)
-
-
-def out_of_order(rows: pl.DataFrame) -> int:
-    """Count the rows that describe an earlier session than the row above, of the same symbol."""
-    same = pl.col("symbol") == pl.col("symbol").shift(1)
-    back = rows.select((same & (pl.col("session") < pl.col("session").shift(1))).sum())
-    return int(back.item())
-
-
 def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
     """By symbol: first and last session with a bar, and since when the first one was known."""
     return (
@@ -183,7 +192,13 @@ def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) -> Reference:
+def reference_of(
+    reader: FolderReader,
+    bars: pl.LazyFrame,
+    spans: pl.DataFrame,
+    splits: pl.DataFrame,
+    former: Former,
+) -> Reference:
     """Read everything but the bars, and tell who is who.
 
     Parameters
@@ -194,12 +209,16 @@ def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) 
         All segments.
     spans
         What they span.
+    splits
+        Splits by which files have restated what they told.
+    former
+        What was told of ends.
     """
     calendar, mapping = reader.calendar, reader.mapping
     spans = _traded(spans, calendar)
     told = reader.table("actions")
     listings = reader.table("listings")
-    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told)
+    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told, former)
     who = identities(evidence, mapping, calendar, reader.lag("listings"))
     named = _with_security(told, "session", who.ids)
     actions = pl.concat(
@@ -208,6 +227,7 @@ def reference_of(reader: FolderReader, bars: pl.LazyFrame, spans: pl.DataFrame) 
             _conform(_renames(named), ACTION_SCHEMA),
             who.actions,
             _implied(bars, who.ids, reader),
+            _restated(bars, who.ids, splits, named),
         ],
         how="diagonal",
     )
@@ -337,3 +357,29 @@ def _implied(bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader) -> pl.
     if "adjusted" not in bars.collect_schema().names():
         return pl.DataFrame(schema=schema)
     return _conform(_with_security(implied_actions(bars, reader.mapping), "session", ids), schema)
+
+
+def _restated(
+    bars: pl.LazyFrame, ids: pl.DataFrame, splits: pl.DataFrame, named: pl.DataFrame
+) -> pl.DataFrame:
+    """Actions of the splits that files tell by restating, known with the bars that show them."""
+    if not splits.height:
+        return pl.DataFrame(schema=ACTION_SCHEMA)
+    key = ["symbol", "session"]
+    known = (
+        bars.join(splits.lazy().select(key), on=key, how="semi")
+        .sort("known_at")
+        .unique(key, keep="first")
+        .select(*key, "known_at", "known_at_basis")
+        .collect()
+    )
+    rows = (
+        splits.unique(key, keep="last", maintain_order=True)
+        .join(known, on=key)
+        .with_columns(kind=pl.lit("split"), value="ratio", counterpart=pl.lit(None, pl.String))
+    )
+    told = named.filter(pl.col("kind").is_in(["split", "stock_dividend"]))
+    of_securities = _with_security(rows, "session", ids)
+    return _conform(
+        of_securities.join(told, on=["security_id", "session"], how="anti"), ACTION_SCHEMA
+    )

@@ -17,20 +17,18 @@ is null so that the row says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
-from quant_platform.sources.files.mapping import DepartureRule, Mapping
+from quant_platform.sources.files.departures import departures_of, ends_told, exits, leaving
+from quant_platform.sources.files.mapping import Mapping
 from quant_platform.sources.files.reading import assumed_instants
+from quant_platform.sources.files.relisting import Former, listed_anew, returned
 from quant_platform.sources.files.renames import rename_links
-from quant_platform.sources.protocol import ACTION_SCHEMA, KNOWN_AT_BASIS, SECURITY_SCHEMA
-
-_PINNED_SESSIONS = 20
-_PINNED_RANGE, _FREE_RANGE = 0.03, 0.10
-"""A deal price moves by less than this over its last sessions; before, the price moved by more."""
+from quant_platform.sources.protocol import ACTION_SCHEMA, SECURITY_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,10 @@ class Identities:
         ``successor``.
     named_again
         Departed symbols of which the same company name appeared under another symbol in time.
+    listed_anew
+        Symbols that were told gone and go on as another security.
+    only_bars
+        ``security_id`` of those that no listing tells of.
     """
 
     ids: pl.DataFrame
@@ -57,6 +59,8 @@ class Identities:
     actions: pl.DataFrame
     departures: pl.DataFrame
     named_again: int
+    listed_anew: int
+    only_bars: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,15 @@ class Evidence:
         Bars at the ends of symbols that came or left: the last sessions and the first ones.
     told
         Actions of the files, with their symbols.
+    former
+        What was told of ends.
     """
 
     listings: pl.DataFrame
     spans: pl.DataFrame
     edges: pl.DataFrame
     told: pl.DataFrame
+    former: Former = field(default_factory=Former)
 
 
 def identities(
@@ -95,48 +102,64 @@ def identities(
     calendar, lag
         For assumed times.
     """
-    listings, spans, edges, told = (
-        *(evidence.listings, evidence.spans),
-        *(evidence.edges, evidence.told),
-    )
-    versions = _versions(listings, spans, mapping, calendar)
-    listed = _listed(versions)
-    links, named_again = rename_links(listed, edges, told, mapping.departures)
-    listed = _with_ids(listed, links)
+    spans, edges, told = evidence.spans, evidence.edges, evidence.told
+    listings = _completed(evidence.listings, spans, mapping, calendar)
+    anew = 0
+    while True:
+        versions = _versions(listings, spans, mapping, calendar)
+        listed = _listed(versions)
+        links, named_again = rename_links(listed, edges, told, mapping.departures)
+        listed = _with_ids(listed, links)
+        # Who was listed anew may have been told gone again.
+        back = returned(listed, evidence.former)
+        if not back.height:
+            break
+        anew += back.height
+        confirm_days = mapping.departures.confirm_days
+        listings = listed_anew(listings, back, calendar, lag, confirm_days)
     versions = _known_as(versions, listed, links, calendar, lag)
-    departures = _departures(listed, edges, told, mapping.departures)
-    leaving = _leaving(versions, departures, mapping, calendar, lag)
-    securities = _descriptions(versions, leaving)
+    departures = departures_of(listed, edges, told, mapping.departures)
+    left = leaving(versions, departures, mapping, calendar, lag)
+    securities = _descriptions(versions, left)
     actions = pl.concat(
-        [_exits(leaving, departures, _ends_told(told, listed)), _renames(versions, links)]
+        [exits(left, departures, ends_told(told, listed)), _renames(versions, links)]
     )
-    return Identities(_ids(listed, links, calendar), securities, actions, departures, named_again)
+    ids = _ids(listed, links, calendar)
+    only_bars = listed.filter("only_bars").select("security_id").unique()
+    return Identities(ids, securities, actions, departures, named_again, anew, only_bars)
+
+
+def _completed(
+    listings: pl.DataFrame, spans: pl.DataFrame, mapping: Mapping, calendar: SessionCalendar
+) -> pl.DataFrame:
+    """Add the listings that only bars tell of."""
+    missing = spans.join(listings, on="symbol", how="anti")
+    if not missing.height:
+        return listings.with_columns(only_bars=pl.lit(value=False))
+    newest = spans["last"].max()
+    gone = pl.col("last") < pl.lit(newest) - timedelta(days=mapping.departures.confirm_days)
+    sessions = calendar.frame()["session"]
+    after = sessions.gather(sessions.search_sorted(missing["last"], side="right"))
+    from_bars = missing.with_columns(after=after).select(
+        "symbol",
+        listed_on="first",
+        delisted_on=pl.when(gone).then("after"),
+        known_at="known",
+        known_at_basis="basis",
+        only_bars=pl.lit(value=True),
+    )
+    return pl.concat([listings, from_bars], how="diagonal").with_columns(
+        only_bars=pl.col("only_bars").fill_null(value=False)
+    )
 
 
 def _versions(
     listings: pl.DataFrame, spans: pl.DataFrame, mapping: Mapping, calendar: SessionCalendar
 ) -> pl.DataFrame:
-    """Give each listing a number, those that only bars tell of included, and each version a row.
+    """Give each listing a number, and each version a row.
 
     Rows of one symbol that was listed on one day are versions of that listing.
     """
-    missing = spans.join(listings, on="symbol", how="anti")
-    if missing.height:
-        newest = spans["last"].max()
-        gone = pl.col("last") < pl.lit(newest) - timedelta(days=mapping.departures.confirm_days)
-        sessions = calendar.frame()["session"]
-        after = sessions.gather(sessions.search_sorted(missing["last"], side="right"))
-        from_bars = missing.with_columns(after=after).select(
-            "symbol",
-            listed_on="first",
-            delisted_on=pl.when(gone).then("after"),
-            known_at="known",
-            known_at_basis="basis",
-            only_bars=pl.lit(value=True),
-        )
-        listings = pl.concat([listings, from_bars], how="diagonal")
-    else:
-        listings = listings.with_columns(only_bars=pl.lit(value=False))
     spanned = spans.select("symbol", "first", "last", "known")
     return (
         listings.sort("symbol", "listed_on", "known_at", maintain_order=True)
@@ -145,7 +168,6 @@ def _versions(
             name=pl.coalesce("name", pl.col("symbol").str.split(":").list.last()),
             exchange=pl.coalesce("exchange", pl.col("symbol").str.split(":").list.first()),
             asset_class=pl.coalesce("asset_class", pl.lit(mapping.asset_class)),
-            only_bars=pl.col("only_bars").fill_null(value=False),
             arrives=_session_of(pl.col("listed_on"), calendar),
             listing=pl.struct("symbol", "listed_on").rle_id(),
         )
@@ -231,114 +253,6 @@ def _known_as(
     )
 
 
-def _departures(
-    listed: pl.DataFrame, edges: pl.DataFrame, told: pl.DataFrame, rule: DepartureRule
-) -> pl.DataFrame:
-    """Say of each listing that ended what became of it."""
-    ended = _ends_told(told, listed)
-    merged = (
-        ended.filter(pl.col("kind") == "merger").select("listing", merger=pl.lit(True)).unique()
-    )
-    pinned = _pinned(edges) if rule.pinned_is_merger else edges.head(0).select("symbol")
-    successors = listed.sort("listing").with_columns(
-        successor=pl.col("symbol").shift(-1).over("security_id", order_by="listed_on"),
-        follows=pl.col("listing").shift(-1).over("security_id", order_by="listed_on"),
-    )
-    return (
-        successors.filter(pl.col("delisted_on").is_not_null())
-        .join(merged, on="listing", how="left")
-        .join(pinned.with_columns(pinned=pl.lit(True)), on="symbol", how="left")
-        .select(
-            "listing",
-            "security_id",
-            "symbol",
-            "delisted_on",
-            "successor",
-            became=pl.when(pl.col("follows").is_not_null())
-            .then(pl.lit("renamed"))
-            .when(pl.col("merger"))
-            .then(pl.lit("merged"))
-            .when(pl.col("first").is_null())
-            .then(pl.lit("never_traded"))
-            .when(pl.col("pinned"))
-            .then(pl.lit("merged"))
-            .otherwise(pl.lit("delisted")),
-        )
-        .sort("delisted_on", "symbol")
-    )
-
-
-def _ends_told(told: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """Find the listing of each delisting and merger of the files: the owner of its symbol then."""
-    owners = listed.select(
-        "symbol",
-        "listing",
-        day=pl.when(pl.col("listed_on") == pl.col("listed_on").min().over("symbol"))
-        .then(pl.lit(date.min))
-        .otherwise("listed_on"),
-    ).sort("day")
-    return (
-        told.filter(pl.col("kind").is_in(["delisting", "merger"]))
-        .sort("session")
-        # Who is listed on the very day of an end is the next owner.
-        .join_asof(
-            owners,
-            left_on="session",
-            right_on="day",
-            by="symbol",
-            strategy="backward",
-            allow_exact_matches=False,
-            check_sortedness=False,
-        )
-        .filter(pl.col("listing").is_not_null())
-        .select("listing", "kind")
-        .unique()
-    )
-
-
-def _pinned(edges: pl.DataFrame) -> pl.DataFrame:
-    """Symbols whose price hardly moved at the end, and did before."""
-    return (
-        edges.filter(pl.col("volume") > 0)
-        .sort("symbol", "session")
-        .group_by("symbol")
-        .agg(
-            last=pl.col("close").tail(_PINNED_SESSIONS),
-            before=pl.col("close").head(pl.len() - _PINNED_SESSIONS),
-        )
-        .filter(
-            pl.col("last").list.len() == _PINNED_SESSIONS,
-            pl.col("last").list.max() < pl.col("last").list.min() * (1 + _PINNED_RANGE),
-            pl.col("before").list.max() > pl.col("before").list.min() * (1 + _FREE_RANGE),
-        )
-        .select("symbol")
-    )
-
-
-def _leaving(
-    versions: pl.DataFrame,
-    departures: pl.DataFrame,
-    mapping: Mapping,
-    calendar: SessionCalendar,
-    lag: timedelta,
-) -> pl.DataFrame:
-    """Pick the versions that tell an end for good, each with the time at which that is believed.
-
-    An end that a later version takes back before it is believed is never told.
-    """
-    renamed = departures.filter(pl.col("became") == "renamed")
-    ending = versions.with_columns(
-        superseded=pl.col("known_at").shift(-1).over("listing", order_by="known_at")
-    ).filter(pl.col("delisted_on").is_not_null())
-    ending = ending.join(renamed, on="listing", how="anti", maintain_order="left")
-    confirmed = ending["delisted_on"] + timedelta(days=mapping.departures.confirm_days)
-    return ending.with_columns(
-        name=pl.coalesce("name_at_end", "name"),
-        known_at=pl.max_horizontal("known_at", assumed_instants(confirmed, calendar, lag)),
-        known_at_basis=pl.lit("assumed", KNOWN_AT_BASIS),
-    ).filter((pl.col("known_at") < pl.col("superseded")) | pl.col("superseded").is_null())
-
-
 def _descriptions(versions: pl.DataFrame, leaving: pl.DataFrame) -> pl.DataFrame:
     """Rows of securities: each arrival, new name and other version, and each departure."""
     first = versions.group_by("security_id").agg(listed_first=pl.col("listed_on").min())
@@ -351,30 +265,6 @@ def _descriptions(versions: pl.DataFrame, leaving: pl.DataFrame) -> pl.DataFrame
     return described.select(
         pl.col(name).cast(dtype, strict=False) for name, dtype in SECURITY_SCHEMA.items()
     ).unique(["security_id", "known_at"], keep="last", maintain_order=True)
-
-
-def _exits(leaving: pl.DataFrame, departures: pl.DataFrame, ended: pl.DataFrame) -> pl.DataFrame:
-    """Actions of departures of which the files tell no terms: the value is null."""
-    kind = pl.when(pl.col("became") == "merged").then(pl.lit("merger"))
-    return (
-        leaving.join(
-            departures.select("listing", "delisted_on", "became"),
-            on=["listing", "delisted_on"],
-            maintain_order="left",
-        )
-        .filter(pl.col("became") != "never_traded")
-        .join(ended, on="listing", how="anti", maintain_order="left")
-        .unique("listing", keep="first", maintain_order=True)
-        .select(
-            "security_id",
-            session="delisted_on",
-            kind=kind.otherwise(pl.lit("delisting")).cast(ACTION_SCHEMA["kind"]),
-            value=pl.lit(None, pl.Float64),
-            counterpart=pl.lit(None, pl.String),
-            known_at="known_at",
-            known_at_basis="known_at_basis",
-        )
-    )
 
 
 def _renames(versions: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:

@@ -13,8 +13,11 @@ Values are not judged here: a negative price passes, and hygiene sets it aside w
 from __future__ import annotations
 
 from collections.abc import Mapping as Names
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
@@ -132,22 +135,6 @@ class Conventions:
     lag: timedelta
 
 
-@dataclass(frozen=True)
-class Read:
-    """Rows of one file under our names.
-
-    Parameters
-    ----------
-    file
-        Path below the folder.
-    rows
-        Columns of the kind's shape, ``known_at`` and ``known_at_basis``.
-    """
-
-    file: str
-    rows: pl.DataFrame
-
-
 def files_of(folder: Path, reading: Reading) -> list[Path]:
     """Files of a reading, in the order of their names."""
     return [
@@ -157,40 +144,70 @@ def files_of(folder: Path, reading: Reading) -> list[Path]:
     ]
 
 
-def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions) -> Read:
-    """Read one file of a kind.
+def read_files(
+    paths: Sequence[Path], kind: Kind, reading: Reading, conventions: Conventions
+) -> pl.DataFrame:
+    """Read files of a kind, those of one header together: thousands of small ones are common.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``file`` (path below the folder), the columns of the kind's shape, ``known_at`` and
+        ``known_at_basis``; file by file, in the order of the rows.
 
     Raises
     ------
     SourceError
-        When it is no table, is cut off, lacks a column, holds a word that is no date or number, or
+        When one is no table, is cut off, lacks a column, holds a word that is no date or number, or
         rows of another symbol than the one that it is named after.
     """
-    mapping, calendar = conventions.mapping, conventions.calendar
-    name = path.relative_to(conventions.folder).as_posix()
-    shape = SHAPES[kind]
     _own_names(kind, reading)
-    table = LAYOUTS[reading.layout](path, name, reading.separator)
-    table = table.with_row_index(_ROW, offset=1)
+    raw = ((path, _raw(path, reading, conventions)) for path in paths)
+    parts = []
+    for _, alike in groupby(
+        raw, lambda one: (tuple(one[1].schema.items()), _named_after_a_day(one[0]))
+    ):
+        parts.append(_own_rows(list(alike), kind, reading, conventions))
+    return pl.concat(parts)
+
+
+def _raw(path: Path, reading: Reading, conventions: Conventions) -> pl.DataFrame:
+    """Rows of one file that are wanted, under its own names, with their number."""
+    name = path.relative_to(conventions.folder).as_posix()
+    table = LAYOUTS[reading.layout](path, name, reading.separator).with_row_index(_ROW, offset=1)
     for column, wanted in reading.where.items():
         table = table.filter(
             pl.col(known_column(column, table, name)).cast(pl.String).is_in(wanted)
         )
-    if reading.wide:
-        table = _unpivoted(table, reading, name)
-    told = Told(name, table.drop(_ROW), reading, calendar, table[_ROW])
-    table = told.rows
-    columns = {}
+    return _unpivoted(table, reading, name) if reading.wide else table
+
+
+def _own_rows(
+    files: Sequence[tuple[Path, pl.DataFrame]],
+    kind: Kind,
+    reading: Reading,
+    conventions: Conventions,
+) -> pl.DataFrame:
+    """Rows of files of one header under our names."""
+    shape, mapping = SHAPES[kind], conventions.mapping
+    paths = [path for path, _ in files]
+    names = [path.relative_to(conventions.folder).as_posix() for path in paths]
+    heights = pl.Series([table.height for _, table in files], dtype=pl.UInt32)
+    table = pl.concat([table for _, table in files])
+    of_file = pl.select(pl.lit(pl.Series(names, dtype=pl.String)).repeat_by(heights)).to_series()
+    of_file = of_file.explode(empty_as_null=False)
+    told = Told(names[0], of_file, table.drop(_ROW), reading, conventions.calendar, table[_ROW])
+    stems = of_file.replace_strict(names, [path.stem for path in paths], return_dtype=pl.String)
+    columns = {"file": of_file}
     for own, dtype in (*shape.required.items(), *shape.optional.items()):
         series = own_column(own, dtype, told)
         if series is None and own == "symbol" and reading.file_is_symbol:
-            series = pl.Series([path.stem], dtype=pl.String).new_from_index(0, table.height)
-        if series is None and own == "valid_from" and _named_after_a_day(path):
-            day = pl.Series([date.fromisoformat(path.stem)])
-            series = day.new_from_index(0, table.height)
+            series = stems
+        if series is None and own == "valid_from" and _named_after_a_day(paths[0]):
+            series = stems.str.to_date("%Y-%m-%d")
         if series is None and own in shape.required:
             raise SourceError(
-                f"{name} has no column {own!r} among {', '.join(table.columns[:12])}",
+                f"{names[0]} has no column {own!r} among {', '.join(told.rows.columns[:12])}",
                 expected=f"{', '.join(shape.required)}",
                 mend=f"say in the mapping file which column it is: {kind}.columns.{own}",
             )
@@ -200,14 +217,16 @@ def read_file(path: Path, kind: Kind, reading: Reading, conventions: Conventions
     rows = pl.DataFrame([series.alias(own) for own, series in columns.items()])
     if "symbol" in columns:
         rows = rows.with_columns(symbol=_symbols(rows["symbol"], mapping))
-        _one_symbol(path, name, reading, rows, mapping)
+        if reading.file_is_symbol:
+            _one_symbol(rows, _symbols(stems, mapping))
     if kind == "membership":
-        rows = rows.with_columns(snapshot=pl.lit(_is_snapshot(path, name, reading, table)))
+        snapshot = _is_snapshot(files, names, reading, told.rows)
+        rows = rows.with_columns(snapshot=pl.lit(snapshot))
     known = _known_at(told, rows[shape.dated], conventions.lag)
     rows = rows.with_columns(known)
     if reading.since is not None:
         rows = rows.filter(pl.col(shape.dated) >= reading.since)
-    return Read(name, rows)
+    return rows
 
 
 def _own_names(kind: Kind, reading: Reading) -> None:
@@ -253,13 +272,19 @@ def _named_after_a_day(path: Path) -> bool:
     return True
 
 
-def _is_snapshot(path: Path, name: str, reading: Reading, table: pl.DataFrame) -> bool:
-    """Whether a file lists all members of an index on one day."""
+def _is_snapshot(
+    files: Sequence[tuple[Path, pl.DataFrame]],
+    names: Sequence[str],
+    reading: Reading,
+    table: pl.DataFrame,
+) -> bool:
+    """Whether files of one header each list all members of an index on one day."""
     told = "valid_from" in table.columns or "valid_from" in reading.columns
-    whole = reading.snapshot or (_named_after_a_day(path) and not told)
-    if whole and not table.height:
+    whole = reading.snapshot or (_named_after_a_day(files[0][0]) and not told)
+    empty = [name for name, (_, rows) in zip(names, files, strict=True) if not rows.height]
+    if whole and empty:
         raise SourceError(
-            f"{name} lists no member",
+            f"{empty[0]} lists no member",
             expected="all members of the index on that day",
             mend="fetch the file again, or remove it; nothing of it was taken",
         )
@@ -283,32 +308,28 @@ def _symbols(symbols: pl.Series, mapping: Mapping) -> pl.Series:
     return symbols.replace_strict(theirs, prefixed, return_dtype=pl.String)
 
 
-def _one_symbol(
-    path: Path, name: str, reading: Reading, rows: pl.DataFrame, mapping: Mapping
-) -> None:
+def _one_symbol(rows: pl.DataFrame, asked: pl.Series) -> None:
     """Refuse a file that answers for another symbol than the one that it is named after."""
-    if not reading.file_is_symbol:
-        return
-    asked = _symbols(pl.Series([path.stem]), mapping)[0]
-    others = rows.filter(pl.col("symbol") != asked)["symbol"]
-    if len(others):
+    others = rows.with_columns(asked=asked).filter(pl.col("symbol") != pl.col("asked"))
+    if others.height:
+        name, symbol, wanted = others.select("file", "symbol", "asked").row(0)
         raise SourceError(
-            f"{name} holds {len(others)} rows of {others[0]}",
-            expected=f"rows of {asked}, after which it is named",
+            f"{name} holds {others.filter(file=name).height} rows of {symbol}",
+            expected=f"rows of {wanted}, after which it is named",
             mend="fetch the file again; nothing of it was taken",
         )
 
 
 def _known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     """``known_at`` and its basis for each row."""
-    rule, table, name, calendar = told.reading.known_at, told.rows, told.name, told.calendar
+    rule, table, calendar = told.reading.known_at, told.rows, told.calendar
     column = rule.column
     if column is None and rule.published is None:
         column = next((n for n in ("known_at", "first_asof") if n in table.columns), None)
     later = timedelta(days=rule.days_later)
     assumed = assumed_instants(days, calendar, lag) + later
     if column is not None:
-        known = _instants(table[known_column(column, table, name)], told, column)
+        known = _instants(table[known_column(column, table, told.first)], told, column)
         basis = known.is_null()
         known = pl.select(pl.coalesce(known + later, assumed)).to_series()
     elif rule.published is not None:
@@ -347,7 +368,8 @@ def _instants(series: pl.Series, told: Told, column: str) -> pl.Series:
         bad = ((days.is_null() & texts.is_null() | early) & series.is_not_null()).arg_true()
         if len(bad):
             raise SourceError(
-                f"{told.name} says {series[bad[0]]!r} for {column} in row {told.numbers[bad[0]]}",
+                f"{told.place(bad[0])} says {series[bad[0]]!r} for {column} in row "
+                f"{told.numbers[bad[0]]}",
                 expected="a date or an instant such as 2024-05-03T21:00:00Z, all written alike",
                 mend="correct the file",
             )
@@ -360,7 +382,7 @@ def _instants(series: pl.Series, told: Told, column: str) -> pl.Series:
             return series.dt.replace_time_zone("UTC")
         return series.dt.convert_time_zone("UTC")
     raise SourceError(
-        f"{told.name} has {series.dtype} in {column}",
+        f"{told.first} has {series.dtype} in {column}",
         expected="a date or an instant",
         mend="name the column of the publication in known_at of the mapping file",
     )
@@ -368,14 +390,20 @@ def _instants(series: pl.Series, told: Told, column: str) -> pl.Series:
 
 def assumed_instants(days: pl.Series, calendar: SessionCalendar, lag: timedelta) -> pl.Series:
     """Close of each day plus the lag; a day without a session is over at its end."""
-    closes = pl.DataFrame(
+    distinct = days.unique().drop_nulls().alias("day").to_frame()
+    distinct = distinct.join(_closes(calendar), on="day", how="left")
+    end = (pl.col("day").cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
+    distinct = distinct.with_columns(known=pl.coalesce("close", end) + lag)
+    known = days.to_frame("day").join(distinct, on="day", how="left", maintain_order="left")
+    return known["known"].cast(INSTANT)
+
+
+@lru_cache(maxsize=8)
+def _closes(calendar: SessionCalendar) -> pl.DataFrame:
+    """``day`` and ``close`` of each session; made once for the thousands of files of a folder."""
+    return pl.DataFrame(
         {
             "day": pl.Series(calendar.sessions, dtype=pl.Date),
             "close": pl.Series(calendar.closes, dtype=INSTANT),
         }
     )
-    distinct = days.unique().drop_nulls().alias("day").to_frame().join(closes, on="day", how="left")
-    end = (pl.col("day").cast(pl.Datetime("us")) + timedelta(days=1)).dt.replace_time_zone("UTC")
-    distinct = distinct.with_columns(known=pl.coalesce("close", end) + lag)
-    known = days.to_frame("day").join(distinct, on="day", how="left", maintain_order="left")
-    return known["known"].cast(INSTANT)

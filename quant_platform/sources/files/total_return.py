@@ -14,6 +14,8 @@ bar that shows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from quant_platform.sources.files.mapping import Mapping
@@ -46,7 +48,7 @@ def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
     off = pl.col("rounding") * (1 / pl.col("adjusted") + 1 / previous["adjusted"]) * _SLACK
     steps = (
         rows.join(roundings(rows), on="symbol", maintain_order="left")
-        .with_columns(factor=pl.col("adjusted") / pl.col("close"))
+        .with_columns(factor=pl.col("adjusted") * pl.col("unit") / pl.col("close"))
         .with_columns(
             step=previous["factor"] / pl.col("factor"),
             before=pl.col("close").shift(1).over("symbol"),
@@ -70,24 +72,30 @@ def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
     )
 
 
-def roundings(bars: pl.LazyFrame) -> pl.LazyFrame:
-    """By symbol: by how much its adjusted closes may be off, as they are written.
+def roundings(
+    bars: pl.LazyFrame, column: str = "adjusted", by: Sequence[str] = ("symbol",)
+) -> pl.LazyFrame:
+    """By symbol: by how much its prices may be off, as they are written.
 
     Parameters
     ----------
     bars
-        Rows with ``symbol`` and ``adjusted``.
+        Rows with the columns of ``by`` and ``column``.
+    column
+        The prices.
+    by
+        What tells one symbol from another.
 
     Returns
     -------
     polars.LazyFrame
-        ``symbol`` and ``rounding``: half of the last decimal; 0 where there are more of them than
-        a price has.
+        ``by`` and ``rounding``: half of the last decimal; 0 where there are more of them than a
+        price has.
     """
-    scaled = {places: pl.col("adjusted") * 10**places for places in _DECIMALS}
+    scaled = {places: pl.col(column) * 10**places for places in _DECIMALS}
     whole = [(value - value.round()).abs().max() < _AS_WRITTEN for value in scaled.values()]
     halves = [pl.when(whole[n]).then(pl.lit(0.5 / 10**n)) for n in _DECIMALS]
-    return bars.group_by("symbol").agg(rounding=pl.coalesce(*halves, pl.lit(0.0)))
+    return bars.group_by(by).agg(rounding=pl.coalesce(*halves, pl.lit(0.0)))
 
 
 def settled(implied: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
@@ -118,7 +126,11 @@ def settled(implied: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
 def _present(bars: pl.LazyFrame) -> pl.LazyFrame:
     """Keep the version of each session that the files have now, if it has an adjusted close."""
     return (
-        bars.select("symbol", "session", "close", "adjusted", "known_at", "known_at_basis")
+        bars.select(
+            *("symbol", "session", "close", "adjusted", "known_at", "known_at_basis"),
+            # Closes are as they were printed, adjusted ones as the file has them.
+            unit=pl.col("unit").fill_null(1.0),
+        )
         .filter(pl.col("close") > 0, pl.col("adjusted") > 0)
         .sort("symbol", "session", "known_at")
         .unique(["symbol", "session"], keep="last", maintain_order=True)

@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
 
-from quant_platform.errors import LakeError, LedgerError
-from quant_platform.lakehouse.files import file_lock
+from quant_platform.errors import LedgerError
 from quant_platform.lakehouse.ledgers import LEDGER_TYPES, Ledger, verify_ledgers
-from quant_platform.lakehouse.ledgers.records import NO_HASH, LedgerRecord, RecordType
-
-SESSION = date(2024, 3, 1)
-START = datetime(2024, 3, 2, 1, 30, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Ledger:
-    return Ledger(tmp_path, "orders", clock)
-
-
-def record(
-    content: str | None = "c1",
-    record_type: RecordType = "success",
-    run_id: str = "run-1",
-    **payload: Any,
-) -> LedgerRecord:
-    return LedgerRecord(record_type, SESSION, "place", payload, run_id, content)
+from quant_platform.lakehouse.ledgers.records import NO_HASH, LedgerRecord
+from quant_platform_tests.lakehouse.ledgers.small_ledger import (
+    SESSION,
+    START,
+    Clock,
+    assert_whole,
+    record,
+)
 
 
 def types(ledger: Ledger) -> list[str]:
     return [line.record_type for line in ledger.lines()]
-
-
-def assert_whole(ledger: Ledger, lines: int) -> None:
-    report = ledger.verify()
-    assert report.problems == ()
-    assert report.lines == lines
 
 
 def test_lines_are_chained_and_read_back(ledger: Ledger, tmp_path: Path) -> None:
@@ -386,90 +352,3 @@ def test_duckdb_reads_the_files(ledger: Ledger, tmp_path: Path) -> None:
             [str(tmp_path / "ledger" / "orders" / "*.jsonl")],
         ).fetchall()
     assert rows == [(1, SESSION, 0.0), (2, SESSION, 0.5), (3, SESSION, 1.0)]
-
-
-def damage_last_line(folder: Path) -> None:
-    file = max(folder.glob("*.jsonl"))
-    file.write_bytes(file.read_bytes().replace(b'"c2"', b'"c9"'))
-
-
-def cut_last_line(folder: Path) -> None:
-    file = max(folder.glob("*.jsonl"))
-    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
-
-
-def remove_files(folder: Path) -> None:
-    for file in folder.glob("*.jsonl"):
-        file.unlink()
-
-
-def remove_head(folder: Path) -> None:
-    (folder / "HEAD").unlink()
-
-
-def garble_head(folder: Path) -> None:
-    (folder / "HEAD").write_text("{}")
-
-
-def swap_lines(folder: Path) -> None:
-    file = max(folder.glob("*.jsonl"))
-    file.write_bytes(b"".join(reversed(file.read_bytes().splitlines(keepends=True))))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [damage_last_line, cut_last_line, remove_files, remove_head, garble_head, swap_lines],
-)
-@pytest.mark.parametrize("warm", [True, False], ids=["open ledger", "new ledger"])
-def test_nothing_is_appended_to_a_broken_end(
-    tmp_path: Path, clock: Clock, damage: Callable[[Path], None], *, warm: bool
-) -> None:
-    ledger = Ledger(tmp_path, "orders", clock)
-    ledger.append(record("c1", place="c1"))
-    ledger.append(record("c2", place="c2"))
-    folder = tmp_path / "ledger" / "orders"
-    damage(folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    if not warm:
-        ledger = Ledger(tmp_path, "orders", clock)
-    if warm and damage in (damage_last_line, swap_lines):
-        # An open ledger does not read again what it has read; the verifier does.
-        ledger.append(record("c3"))
-    else:
-        with pytest.raises(LedgerError, match="quant ledger verify"):
-            ledger.append(record("c3"))
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert ledger.verify().problems
-
-
-def test_an_append_that_fails_is_not_remembered(
-    ledger: Ledger, tmp_path: Path, clock: Clock
-) -> None:
-    ledger.append(record("c1"))
-    (tmp_path / "ledger" / "orders" / "2024-03-03.jsonl").mkdir()
-    clock.now += timedelta(days=1)
-    with pytest.raises(LakeError):
-        ledger.append(record("c2"))
-    (tmp_path / "ledger" / "orders" / "2024-03-03.jsonl").rmdir()
-    assert ledger.append(record("c2")).is_new
-    assert_whole(ledger, 2)
-
-
-def test_reading_needs_no_lock_and_verifying_waits_for_nobody_else(
-    ledger: Ledger, tmp_path: Path
-) -> None:
-    ledger.append(record("c1"))
-    lock = tmp_path / "_locks" / "ledger.orders.lock"
-    with file_lock(lock, timeout=0):
-        assert len(list(ledger.lines())) == 1
-        assert ledger.tail(1)[0].seq == 1
-    with file_lock(lock, timeout=0, exclusive=False):
-        assert_whole(ledger, 1)
-
-
-def test_a_read_only_copy_without_locks_can_be_verified(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.append(record("c1"))
-    (tmp_path / "_locks" / "ledger.orders.lock").unlink()
-    (tmp_path / "_locks").rmdir()
-    assert_whole(ledger, 1)
-    assert not (tmp_path / "_locks").exists()

@@ -23,10 +23,11 @@ class Deliveries:
     root: Path
     mapping: str | None = None
     told: date | None = field(default=None, init=False)
+    hours: int = 10
 
     def now(self) -> datetime:
-        """Return when the next import is made: in the night after the last session taken in."""
-        return NYSE.cutoff(self.told or FIRST) + timedelta(hours=10)
+        """Return when the next import is made: some hours after the last session taken in."""
+        return NYSE.cutoff(self.told or FIRST) + timedelta(hours=self.hours)
 
     def deliver(
         self,
@@ -46,7 +47,7 @@ class Deliveries:
         prepared = store.prepare(reader, before, again)
         report = report_of(prepared, NYSE, HygieneSettings(), before)
         if not report.refusals:
-            store.commit(prepared)
+            store.commit(prepared, self.now())
         return report
 
     def take(self, session: date) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,8 @@ FIRST, LAST = date(2024, 1, 2), date(2024, 3, 1)
 DAYS = NYSE.between(FIRST, LAST)
 SYMBOLS = tuple(f"S{number:02d}" for number in range(12))
 SLEEVE = "own"
+AT = datetime(2024, 3, 2, tzinfo=UTC)
+"""When an import is made that nothing depends on."""
 
 
 def prices(days: Sequence[date] = DAYS, symbols: Sequence[str] = SYMBOLS) -> pl.DataFrame:
@@ -61,7 +63,7 @@ def imported(
     prepared = store.prepare(reader, before)
     report = report_of(prepared, NYSE, HygieneSettings(), before)
     if not report.refusals:
-        store.commit(prepared)
+        store.commit(prepared, AT)
     return FilesSource(lake, (SLEEVE,)), report
 
 

@@ -23,7 +23,7 @@ def again(folder: Path, lake: Path, symbols: Collection[str] | None = None) -> F
     reader = FolderReader(folder, read_mapping(None), NYSE, {"bars": 30})
     store = ImportStore.of(lake, SLEEVE)
     how = Again(NYSE.cutoff(TOLD), NOW, symbols)
-    store.commit(store.prepare(reader, store.manifest(), how))
+    store.commit(store.prepare(reader, store.manifest(), how), NOW)
     return FilesSource(lake, (SLEEVE,))
 
 

@@ -86,7 +86,11 @@ TABLE = "series:\n  - files: s.csv\n"
             TABLE + "    wide: {a: f/a}\n    columns: {unit: {value: fraction}}\n",
             "has a column 'series' beside those that wide names",
         ),
-        (SERIES.rstrip("\n"), TABLE, "does not end with a line break"),
+        (
+            "series,session,unit,value\ncpi,2024-01-31,percent,7.5\ncpi,2024-02-29,percent,7",
+            TABLE,
+            "ends with '7' and no line break",
+        ),
         (
             "series,session,value,unit,value\ncpi,2024-01-31,7.5,percent,7.6\n",
             TABLE,

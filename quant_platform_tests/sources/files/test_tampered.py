@@ -167,7 +167,7 @@ def test_a_file_that_has_lost_rows_since_it_was_imported_is_refused(tmp_path: Pa
     # Cut at the end of a line: nothing in the file itself shows it.
     lines = prices().write_csv().splitlines(keepends=True)
     _, report = imported(write(folder, {"bars/all.csv": "".join(lines[: len(lines) // 2])}), lake)
-    assert "has lost rows" in report.refusals[0].what
+    assert "have lost bars" in report.refusals[0].what
     assert published_bars(source, SLEEVE, span()).rows.equals(before)
 
 

@@ -1,0 +1,1 @@
+"""Judging a history of returns: metrics, drawdowns, robustness standards."""
