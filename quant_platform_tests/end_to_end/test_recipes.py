@@ -298,10 +298,9 @@ class Editor(Reader):
             [sys.executable, *arguments],
             cwd=self.folder,
             env={
-                **environment(self.folder),
+                **environment(self.folder, SYMBOLS),
                 **self.settings,
                 "PYTHONPATH": str(self.folder),
-                "QUANT_PLATFORM__EMBEDDED_MARKET__SYMBOLS_PER_SLEEVE": str(SYMBOLS),
             },
             capture_output=True,
             text=True,
