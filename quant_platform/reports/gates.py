@@ -26,7 +26,7 @@ from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.scanners.cross_section import FLOORS, RANK
 from quant_platform.scanners.engine import DUTY, RESTING
 from quant_platform.scanners.universe import SCREENS
-from quant_platform.selection.veto import CUT, VETOES
+from quant_platform.selection.veto import CUTS, VETOES
 from quant_platform.settings import Settings
 from quant_platform.settings.base import Identifier, SettingsModel, described
 
@@ -108,7 +108,7 @@ def gate_counts(
         elif table.endswith("/selection"):
             decided = rows.filter(pl.col("decided_on") == pl.col("session"))
             counted = _audited(decided, "vetoes", pl.col("fired")).join(
-                _duties([*VETOES, CUT]), on="gate"
+                _duties([*VETOES, *CUTS]), on="gate"
             )
         else:
             counted = _audited(rows, "passes", ~pl.col("passed"))

@@ -1,17 +1,16 @@
 """Who is selected: decided on the rebalance grid, carried between.
 
 1. The range is cut at its grid sessions.
-2. On a grid session every candidate gets its score and its vetoes. Those that no veto stopped are
-   ranked, ties by ``security_id``, and the first ``top_n`` are selected; that cut is the last entry
-   of their ``vetoes``. If not one bar of the session was known at its cutoff, no scanner could see
-   anything: nothing is decided, and what is held is carried, ``decided_on`` unchanged. Who was
-   selected before and has no bar on a session that the others have one on is no candidate, for no
-   scanner saw it; its row says ``no_bar``, so that no holding ends without a reason.
+2. On a grid session every candidate is decided (`quant_platform.selection.decision`). If not one
+   bar of the session was known at its cutoff, no scanner could see anything: nothing is decided,
+   and what is held is carried, ``decided_on`` unchanged. Who was selected before and has no bar on
+   a session that the others have one on is no candidate, for no scanner saw it; its row says
+   ``no_bar``, so that no holding ends without a reason.
 3. On the sessions that follow, the selected rows are carried: same decision, same score, same
    rank. A security that ``returns`` marks as delisted is dropped from that session on.
 4. A range that begins off the grid carries on from what the table holds of the session before.
 
-No candidate although the market was seen, or none that passes, selects nobody; the session before
+No candidate although the market was seen, or none that may win, selects nobody; the session before
 is not carried over a decision. Before the first grid session of history nobody is selected.
 """
 
@@ -22,55 +21,51 @@ from datetime import date
 
 import polars as pl
 
-from quant_platform.features.panel import Panel
 from quant_platform.lakehouse.contracts.selection import SELECTION
-from quant_platform.lakehouse.vintages import splits_in_effect
-from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
-from quant_platform.selection.evidence import STANDING, evidence
-from quant_platform.selection.score import score
-from quant_platform.selection.veto import CUT, NO_BAR, VETOES, first_fired
+from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.selection.decision import Rules, decided
+from quant_platform.selection.ingestion import Around, ingested, ingestion_windows
+from quant_platform.selection.veto import NO_BAR
 from quant_platform.settings.selection import SelectionSettings
 
 _KEY = ["session", "security_id"]
 
 
-def selection_windows(settings: SelectionSettings) -> dict[str, Window]:
-    """Sessions of its inputs that ``selection`` depends on.
-
-    As many returns as are looked back at lie between one close more.
-    """
-    return {
-        "candidates": Window("candidates"),
-        "bars": Window("bars", settings.lookback_sessions + STANDING),
-        "actions": Window("actions", ALL_HISTORY),
-        "returns": Window("returns"),
-        "selection": Window("selection", 1, own=True),
-    }
+def selection_windows(
+    settings: SelectionSettings,
+    sleeve: str,
+    around: Around,
+    *,
+    regime: str = "",
+    earnings: bool = False,
+) -> dict[str, Window]:
+    """Sessions of its inputs that ``selection`` depends on; see `ingestion_windows`."""
+    windows = ingestion_windows(settings, sleeve, around, regime=regime, earnings=earnings)
+    return windows | {"selection": Window(f"{sleeve}/selection", 1, own=True)}
 
 
 def select(
     frames: Mapping[str, pl.LazyFrame],
     settings: SelectionSettings,
     wanted: SessionRange,
+    *,
     grid: Collection[date],
-    periods_per_year: int,
+    around: Around,
 ) -> pl.DataFrame:
     """Compute ``selection`` for a range.
 
     Parameters
     ----------
     frames
-        ``candidates`` and ``returns``: the range. ``bars``: published bars of the range and of the
-        sessions before it that the windows say. ``actions``: all published actions.
-        ``selection``: the table itself, the session before the range.
+        What `selection_windows` asks for, by its names.
     settings
-        How many are selected, and when a candidate is vetoed.
+        How it is chosen.
     wanted
         Sessions to compute.
     grid
         Rebalance sessions, of any calendar; those outside the range do not matter.
-    periods_per_year
-        Sessions of a year of the sleeve's calendar, to annualise the volatility.
+    around
+        Year, benchmark and regime of the sleeve.
 
     Returns
     -------
@@ -78,27 +73,20 @@ def select(
         Every candidate on a grid session, and who was selected before and has no bar; the selected
         securities on the others; by session and security.
     """
-    returns = frames["returns"].select(*_KEY, "delisted", "mark_session").collect()
-    candidates = (
-        frames["candidates"]
-        .select("session", "security_id", "symbol")
-        .collect()
-        .join(returns.select(*_KEY, "delisted"), on=_KEY, how="left")
-    )
+    inside = pl.col("session").is_between(wanted.first, wanted.last)
+    returns = frames["returns"].filter(inside).select(*_KEY, "delisted", "mark_session").collect()
     deciding = deciding_sessions(returns, grid) & set(wanted.sessions)
     leavers = returns.filter("delisted").select(*_KEY)
     held = _before(frames["selection"], wanted)
-    asked = candidates.filter(pl.col("session").is_in(deciding))["security_id"].unique()
-    closes = _closes(frames, settings, wanted, asked) if deciding else None
+    rules = Rules(settings, around, wanted.calendar)
+    inputs = ingested(frames, settings, wanted, deciding, around) if deciding else None
     parts = [SELECTION.empty()]
     for sessions in _segments(wanted.sessions, deciding):
         followers: Sequence[date] = sessions
-        if closes is not None and sessions[0] in deciding:
-            known = evidence(closes, sessions[0], settings.lookback_sessions, periods_per_year)
-            today = candidates.filter(pl.col("session") == sessions[0])
-            decided = _decide(today.join(known, on="security_id", how="left"), settings)
-            parts += [decided, _unseen(held, today, returns, sessions[0], settings)]
-            held = decided.filter("selected")
+        if inputs is not None and sessions[0] in deciding:
+            made = decided(sessions[0], inputs, rules)
+            parts += [made, _unseen(held, made, returns, sessions[0])]
+            held = made.filter("selected")
             followers = sessions[1:]
         if followers and held.height:
             carried = _carried(held, leavers, followers)
@@ -121,21 +109,6 @@ def deciding_sessions(returns: pl.DataFrame, grid: Collection[date]) -> set[date
     return set(fresh["session"].unique()) & set(grid)
 
 
-def _closes(
-    frames: Mapping[str, pl.LazyFrame],
-    settings: SelectionSettings,
-    wanted: SessionRange,
-    securities: pl.Series,
-) -> Panel:
-    """Lay out the closes of the securities that are asked, as the sessions knew them."""
-    own = pl.col("security_id").is_in(securities.implode())
-    columns = ("security_id", "session", "knowledge_session", "known_at", "close")
-    bars = frames["bars"].filter(own).select(columns).collect()
-    splits = splits_in_effect(frames["actions"].filter(own).collect())
-    loaded = wanted.loaded(selection_windows(settings)["bars"])
-    return Panel.of(bars, wanted, loaded, ["close"], splits)
-
-
 def _segments(sessions: Sequence[date], deciding: Collection[date]) -> list[tuple[date, ...]]:
     """Cut the range so that a deciding session can only be the first of a part."""
     starts = [i for i, session in enumerate(sessions) if i == 0 or session in deciding]
@@ -150,53 +123,36 @@ def _before(own: pl.LazyFrame, wanted: SessionRange) -> pl.DataFrame:
     return own.filter(pl.col("session") == before, pl.col("selected")).collect()
 
 
-def _decide(asked: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
-    """Score, veto, rank and cut the candidates of one session, with the evidence on each."""
-    gates, last = [veto.asked(settings) for veto in VETOES], CUT.asked(settings)
-    stopped = pl.col("reason").is_not_null()
-    # Arrays of structs are laid out in one go, lists of them row by row.
-    every = pl.concat_arr([*gates, last]).arr.to_list()
-    return (
-        asked.with_columns(decided_on="session", score=score(), reason=first_fired(gates))
-        .lazy()
-        .with_columns(stopped=stopped)
-        .sort("stopped", "score", "security_id", descending=[False, True, False], nulls_last=True)
-        .with_columns(rank=pl.when(stopped.not_()).then(pl.int_range(1, pl.len() + 1)))
-        .with_columns(
-            vetoes=every.list.head(len(gates) + stopped.not_().cast(pl.Int64)),
-            reason=pl.when(stopped).then("reason").otherwise(first_fired([last])),
-        )
-        .with_columns(selected=pl.col("reason").is_null())
-        .select(pl.col(name).cast(column.dtype) for name, column in SELECTION.columns.items())
-        .collect()
-    )
-
-
 def _unseen(
-    held: pl.DataFrame,
-    candidates: pl.DataFrame,
-    returns: pl.DataFrame,
-    session: date,
-    settings: SelectionSettings,
+    held: pl.DataFrame, candidates: pl.DataFrame, returns: pl.DataFrame, session: date
 ) -> pl.DataFrame:
     """Rows of who was selected before and has no bar on a deciding session."""
-    asked = NO_BAR.asked(settings)
     stale = returns.filter(
         pl.col("session") == session, pl.col("mark_session") < session, pl.col("delisted").not_()
     )
+    age = (pl.col("session") - pl.col("mark_session")).dt.total_days().cast(pl.Float64)
+    asked = pl.struct(
+        rule=pl.lit(NO_BAR.name), fired=pl.lit(value=True), value=age, threshold=pl.lit(0.0)
+    )
+    told = {
+        "session": pl.col("session"),
+        "security_id": pl.col("security_id"),
+        "symbol": pl.col("symbol"),
+        "decided_on": pl.col("session"),
+        "components": pl.lit([], dtype=SELECTION.columns["components"].dtype),
+        "vetoes": pl.concat_arr([asked]).arr.to_list(),
+        "passed": pl.lit(value=False),
+        "selected": pl.lit(value=False),
+        "reason": pl.lit(NO_BAR.name),
+    }
     return (
         held.select("security_id", "symbol")
         .join(stale, on="security_id", maintain_order="left")
         .join(candidates, on="security_id", how="anti", maintain_order="left")
-        .with_columns(
-            decided_on="session",
-            score=None,
-            rank=None,
-            mark_age=(pl.col("session") - pl.col("mark_session")).dt.total_days(),
-            selected=pl.lit(value=False),
+        .select(
+            told.get(name, pl.lit(None)).cast(column.dtype).alias(name)
+            for name, column in SELECTION.columns.items()
         )
-        .with_columns(vetoes=pl.concat_arr([asked]).arr.to_list(), reason=first_fired([asked]))
-        .select(pl.col(name).cast(column.dtype) for name, column in SELECTION.columns.items())
     )
 
 

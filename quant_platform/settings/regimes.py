@@ -23,6 +23,7 @@ OF_SERIES: tuple[Factor, ...] = ("credit", "term_structure", "cross_asset")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=-1.0, le=0.0)]
+Fit = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
 def _ascending(points: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
@@ -229,6 +230,12 @@ class RegimeSettings(SettingsModel):
         unit="fraction",
         min_length=4,
     )
+    fit: dict[Identifier, dict[RegimeLabel, Fit]] = described(
+        "By strategy of scanners and confirmed label: how well the one does in the other, from -1 "
+        "to 1. The score of a candidate is multiplied by max(0.1, 1 + fit); a strategy or label "
+        "that is not named fits as well as badly.",
+        {},
+    )
     states: StatesSettings = described("The rules of the other labels.", StatesSettings())
     smoothing: SmoothingSettings = described(
         "How many sessions confirm a change.", SmoothingSettings()
@@ -237,7 +244,7 @@ class RegimeSettings(SettingsModel):
     @property
     def market(self) -> Self:
         """What ``market/regime`` depends on."""
-        return self.model_copy(update={"others": {}})
+        return self.model_copy(update={"others": {}, "fit": {}})
 
     def of_sleeve(self, sleeve: str) -> Self:
         """Return what the regime of another market depends on.
@@ -253,6 +260,7 @@ class RegimeSettings(SettingsModel):
                 "periods_per_year": other.periods_per_year,
                 "scale": other.scale,
                 "others": {},
+                "fit": {},
                 "e2": self.e2.without(OF_SERIES),
             }
         )

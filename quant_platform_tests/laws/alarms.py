@@ -1,7 +1,7 @@
-"""Law 4 on vetoes, blocks, filters and the gates of an evening: each is made to fire.
+"""Law 4 on blocks, vetoes and the gates of an evening: each is made to fire.
 
-The gates are found where the product lists them: ``BLOCKS`` of the overlay, ``GATES`` of readiness,
-``VETOES`` and ``CUT`` of selection. (Those of universes and scanners have a law of their own,
+The gates are found where the product lists them: ``BLOCKS`` of the overlay, ``GATES`` of readiness.
+(Those of selection are in ``veto_alarms``; those of universes and scanners have a law of their own,
 ``filters``.) One without an alarm breaks the law, and so does an alarm that does not make its gate
 fire.
 
@@ -27,10 +27,9 @@ from quant_platform.lakehouse.contracts import contract_of
 from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.reports.gates import GatesScope, gate_counts, gates_windows
-from quant_platform.selection.veto import CUT, VETOES
 from quant_platform_tests.laws import deliveries
 from quant_platform_tests.laws.broken import LawBroken
-from quant_platform_tests.laws.deliveries import AlteredDelivery, Change, Delivery
+from quant_platform_tests.laws.deliveries import AlteredDelivery, Change
 from quant_platform_tests.laws.planted import rows_of
 from quant_platform_tests.laws.workshop import Workshop
 
@@ -38,12 +37,10 @@ LAW = "gates that fire"
 
 CONTROLS, READY = "execution/risk_controls", "execution/execution_ready"
 BRANCH = "etfs"
-"""Sleeve in which the vetoes are tried."""
-SELECTION = f"{BRANCH}/selection"
+"""Sleeve whose deliveries are changed."""
 NAMED: Mapping[str, Sequence[Gate]] = {
     CONTROLS: BLOCKS,
     READY: GATES,
-    SELECTION: (*VETOES, CUT),
 }
 """Gates with a name of their own, by the table that tells of them."""
 
@@ -112,13 +109,6 @@ def _loss(workshop: Workshop) -> Sequence[date]:
     return [min(set(lost) & set(buys))]
 
 
-def _decision(workshop: Workshop) -> Sequence[date]:
-    """Last session on which the sleeve had to choose among several."""
-    rows = workshop.lake.scan(SELECTION).filter(decided_on=pl.col("session")).collect()
-    several = rows.group_by("session").len().filter(pl.col("len") > 1)
-    return [several["session"].max()]
-
-
 def _departure(workshop: Workshop) -> Sequence[date]:
     """Session on which a security leaves the market while the account trades."""
     (opening,) = _opening(workshop)
@@ -137,26 +127,6 @@ def _another(security: str) -> Rows:
     first = pl.col("security_id") == pl.col("security_id").min()
     name = pl.when(first).then(pl.lit(security)).otherwise("security_id").alias("security_id")
     return lambda rows: rows.with_columns(name)
-
-
-def _departed(workshop: Workshop) -> tuple[str, Change, Sequence[date]]:
-    """Let a candidate leave on the session that decides; its description says that it trades."""
-    (day,) = _decision(workshop)
-    candidates = workshop.lake.scan(f"{BRANCH}/candidates", [day]).collect()
-    leaver = candidates["security_id"].min()
-    example = workshop.lake.scan(f"{BRANCH}/actions").filter(kind="delisting").collect()[:1]
-
-    def change(delivery: Delivery) -> pl.DataFrame:
-        known = delivery.calendar.close(delivery.day)
-        news = example.select(delivery.rows.columns).with_columns(
-            security_id=pl.lit(leaver),
-            session=pl.lit(delivery.day),
-            known_at=pl.lit(known).cast(delivery.rows.schema["known_at"]),
-            value=pl.lit(1.0),
-        )
-        return pl.concat([delivery.rows, news])
-
-    return "actions", change, [day]
 
 
 def _cashless(rows: pl.DataFrame) -> pl.DataFrame:
@@ -215,27 +185,6 @@ ALARMS = (
         EVENING,
         _opening,
         {"execution__gates__max_order": 1e-6},
-    ),
-    Alarm(
-        "volatility above the limit",
-        [(SELECTION, "annual_volatility")],
-        (SELECTION,),
-        _decision,
-        {f"sleeves__{BRANCH}__selection__max_annual_volatility": 1e-6},
-    ),
-    Alarm(
-        "more candidates than places",
-        [(SELECTION, "top_n")],
-        (SELECTION,),
-        _decision,
-        {f"sleeves__{BRANCH}__selection__top_n": 1},
-    ),
-    Alarm(
-        "a candidate leaves on the evening of the decision",
-        [(SELECTION, "delisted")],
-        (f"{BRANCH}/actions", f"{BRANCH}/returns", SELECTION),
-        _decision,
-        delivered=_departed,
     ),
     Alarm(
         "the targets ask for a name that has left",

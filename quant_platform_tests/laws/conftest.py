@@ -11,6 +11,7 @@ import pytest
 from quant_platform.lakehouse.lake import Lake
 from quant_platform_tests.laws.garbage import garbage_twin
 from quant_platform_tests.laws.workshop import EARLY, Plant, Recipe, Workshop, only
+from quant_platform_tests.small_project import upstream_of
 
 FIRST = date(2022, 1, 3)
 LAST = date(2023, 4, 12)
@@ -120,6 +121,23 @@ def chain_garbage(chain: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     """Write the lake of the chain after the account was opened, with every row spoilt."""
     root = tmp_path_factory.mktemp("chain-garbage")
     return garbage_twin(chain.lake, chain.tables, root, OPENED, CHAIN_LAST)
+
+
+@pytest.fixture(scope="session")
+def choosing(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Make the stocks of a small dirty market, from deliveries to selection, past a year."""
+    recipe = Recipe(
+        {
+            **MARKET,
+            "platform__embedded_market__symbols_per_sleeve": 20,
+            # Two decisions, after the 272 sessions that predictability needs.
+            "platform__walk_forward_start": "2023-02-15",
+        },
+        plant=lambda stages, _: upstream_of(stages, ["instruments/selection"]),
+    )
+    workshop = Workshop.open(tmp_path_factory.mktemp("choosing"), recipe)
+    workshop.make_all(FIRST, LAST)
+    return workshop
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.conftest import CHAIN
 from quant_platform_tests.laws.filters import check_cross_section, check_scanner, check_universe
 from quant_platform_tests.laws.gates import UNEVIDENCED, Unevidenced, check_unevidenced
+from quant_platform_tests.laws.veto_alarms import VETO_ALARMS, VETOED
 from quant_platform_tests.laws.workshop import Recipe, Workshop
 
 KINDS = {stage.table: stage.contract.kind for stage in Recipe(CHAIN).graph(Path()).stages}
@@ -43,11 +44,17 @@ def ranking(filled: Workshop) -> Workshop:
 
 def test_every_gate_has_an_alarm() -> None:
     require_alarms()
+    require_alarms(VETOED, VETO_ALARMS)
 
 
 @pytest.mark.parametrize("alarm", ALARMS, ids=lambda alarm: alarm.name)
 def test_an_alarm_fires_its_gates(alarm: Alarm, chain: Workshop) -> None:
     check_alarm(chain, alarm)
+
+
+@pytest.mark.parametrize("alarm", VETO_ALARMS, ids=lambda alarm: alarm.name)
+def test_an_alarm_fires_its_vetoes(alarm: Alarm, choosing: Workshop) -> None:
+    check_alarm(choosing, alarm)
 
 
 @pytest.mark.parametrize("table", SCANNERS)

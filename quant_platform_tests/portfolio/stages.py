@@ -144,11 +144,16 @@ def selected(
             "security_id": name,
             "symbol": f"NYSE:{name.upper()}",
             "decided_on": session,
+            "direction": "long",
+            "cluster": 1,
             "score": 1.0,
             "rank": 1,
+            "components": [],
             "vetoes": [],
+            "passed": True,
+            "admitted": None if name in refused else "strict",
             "selected": name not in refused,
-            "reason": "top_n" if name in refused else None,
+            "reason": "winners_max" if name in refused else None,
         }
         for session, names in decisions.items()
         for name in [*names, *refused]

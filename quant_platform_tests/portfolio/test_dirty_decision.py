@@ -12,15 +12,23 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quant_platform.orchestration.stage import Stage
 from quant_platform.portfolio.decide import UNSEEN
 from quant_platform.settings.platform import DirtSettings
 from quant_platform_tests.laws import deliveries
 from quant_platform_tests.laws.conftest import CHAIN, CHAIN_FIRST, DECIDED
 from quant_platform_tests.laws.deliveries import AlteredDelivery, Change, Delivery
-from quant_platform_tests.laws.workshop import EARLY, Recipe, Workshop, only
+from quant_platform_tests.laws.workshop import Recipe, Situation, Workshop
+from quant_platform_tests.small_project import upstream_of
 
 SLEEVE = "instruments"
-STAGES = only(SLEEVE, groups=EARLY | {"scans", "selection", "portfolio"})
+
+
+def read_for_streams(stages: list[Stage], _situation: Situation) -> list[Stage]:
+    """Leave what the sleeve's streams stand on: its benchmark and the regime are elsewhere."""
+    return upstream_of(stages, [f"{SLEEVE}/profile_returns"])
+
+
 CLEAN = {f"platform__embedded_market__dirt__{kind}": 0.0 for kind in DirtSettings.model_fields}
 LAST = date(2018, 8, 2)
 """Just after the third decision of this history."""
@@ -30,7 +38,9 @@ KINDS = ("bars", "returns", "candidates", "selection", "weights", "holdings", "p
 def history(folder: Path, change: Change | None = None, *days: date) -> dict[str, pl.DataFrame]:
     """Make the sleeve's history, with or without a change of some deliveries."""
     alter = None if change is None else lambda source: AlteredDelivery(source, change, days)
-    workshop = Workshop.open(folder, Recipe({**CHAIN, **CLEAN}, alter=alter, plant=STAGES))
+    workshop = Workshop.open(
+        folder, Recipe({**CHAIN, **CLEAN}, alter=alter, plant=read_for_streams)
+    )
     workshop.make_all(CHAIN_FIRST, LAST)
     return {kind: workshop.lake.scan(f"{SLEEVE}/{kind}").collect() for kind in KINDS}
 

@@ -101,7 +101,7 @@ def test_what_cannot_change_a_result_is_outside(project: Path, key: str, value: 
         ("sleeves.crypto.asset_classes", ["crypto", "etf"]),
         ("sleeves.crypto.scanners", ["binance_spot_trend"]),
         ("sleeves.crypto.returns.execution_price", "open"),
-        ("sleeves.crypto.selection.top_n", 9),
+        ("sleeves.crypto.selection.winners_max", 24),
         ("sleeves.crypto.portfolio.cap", 0.3),
         ("sleeves.crypto.portfolio.hrp.linkage", "single"),
         ("sleeves.crypto.costs.slippage_bps", 11.0),

@@ -34,7 +34,9 @@ def test_the_shipped_file_says_what_the_defaults_say(project: Path) -> None:
     for name in ("etfs", "instruments"):
         sleeve = settings.sleeves[name]
         assert sleeve.returns == ReturnsSettings()
-        assert sleeve.selection == SelectionSettings()
+        # Signal and strategies are each sleeve's own.
+        own = {"signal": "composite_score", "strategies": sleeve.selection.strategies}
+        assert sleeve.selection == SelectionSettings().model_copy(update=own)
         assert sleeve.portfolio == ProfilesSettings()
         assert sleeve.costs == CostSettings()
 

@@ -123,8 +123,20 @@ SLEEVE_REFUSALS = {
     SLEEVE + "sources:\n  bars: simulatd\n": (5, ["'simulatd'", "write simulated"]),
     SLEEVE + "symbols: 0\n": (4, ["the number 0", "from 1 to 10000 (symbols)"]),
     SLEEVE + "symbls: 3\n": (4, ["unknown key 'symbls'", "symbols"]),
-    SLEEVE + "selection: {top: 3}\n": (4, ["unknown key 'top' in selection", "top_n"]),
-    SLEEVE + "selection:\n  top_n: 0\n": (5, ["selection.top_n", "from 1 to 1000 (securities)"]),
+    SLEEVE + "selection: {winner_max: 3}\n": (
+        4,
+        ["unknown key 'winner_max' in selection", "winners_max"],
+    ),
+    SLEEVE + "selection:\n  top_n_per_cluster: 0\n": (
+        5,
+        ["selection.top_n_per_cluster", "from 1 to 1000 (securities)"],
+    ),
+    SLEEVE + "selection: {winners_max: 10}\n": (
+        4,
+        ["winners_floor 15 is more than winners_max 10", "lower winners_floor"],
+    ),
+    SLEEVE + "selection:\n  directions: [long, long]\n": (5, ["each direction once"]),
+    SLEEVE + "selection:\n  vetoes: {preset: strict}\n": (5, ["calibrated"]),
     SLEEVE + "returns: {execution_price: close}\n": (4, ["'close'", "open or typical"]),
     SLEEVE + "costs:\n  slippage_bps: -5\n": (5, ["costs.slippage_bps", "from 0.0 to 500.0 (bps"]),
     SLEEVE + "portfolio:\n  cap: 0\n": (5, ["portfolio.cap", "above 0.0 and of at most 1.0"]),

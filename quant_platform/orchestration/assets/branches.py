@@ -35,9 +35,12 @@ def sleeve_stages(sleeve: SleeveContext) -> list[Stage]:
         *with_snapshots(sleeve, scan_stages(sleeve)),
         garch_stage(sleeve),
         cluster_stage(sleeve),
-        selection_stage(sleeve),
-        *portfolio_stages(sleeve),
     ]
+
+
+def decision_stages(sleeve: SleeveContext, portfolio: PortfolioContext) -> list[Stage]:
+    """Stages of one sleeve that stand on the regime as well."""
+    return [selection_stage(sleeve, portfolio), *portfolio_stages(sleeve)]
 
 
 def all_stages(sleeves: Sequence[SleeveContext], portfolio: PortfolioContext) -> list[Stage]:
@@ -52,6 +55,7 @@ def all_stages(sleeves: Sequence[SleeveContext], portfolio: PortfolioContext) ->
             for stage in beta_stages(sleeve, portfolio, shared[0].table if shared else "")
         ),
         *regime_stages(portfolio),
+        *(stage for sleeve in sleeves for stage in decision_stages(sleeve, portfolio)),
         *(
             stage
             for meta in portfolio.settings.metas.values()

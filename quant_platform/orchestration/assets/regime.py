@@ -13,7 +13,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from quant_platform.orchestration.assets.context import PortfolioContext
+from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
 from quant_platform.orchestration.assets.telling import told
 from quant_platform.orchestration.stage import Stage, Stored, Told
 from quant_platform.regimes.decisions import LEDGERS, action_of, regime_decisions
@@ -41,6 +41,22 @@ def regime_stages(portfolio: PortfolioContext) -> list[Stage]:
         for sleeve in settings.others
     ]
     return [*others, _stage(portfolio, MARKET, settings.market, series=series)]
+
+
+def regime_of(sleeve: SleeveContext, portfolio: PortfolioContext) -> str:
+    """Table of the regime that a sleeve reads on its own evening; empty where there is none.
+
+    Parameters
+    ----------
+    sleeve, portfolio
+        The sleeve; and the settings of the regimes.
+    """
+    settings = portfolio.settings.regimes
+    if settings is None:
+        return ""
+    if sleeve.sleeve.name in settings.others:
+        return sleeve.table("regime")
+    return MARKET if sleeve.calendar == portfolio.calendar else ""
 
 
 def _stage(

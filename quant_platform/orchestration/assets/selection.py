@@ -2,38 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import dagster as dg
 import polars as pl
 
-from quant_platform.lakehouse.windows import Window
-from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.stage import Stage, Stored
+from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
+from quant_platform.orchestration.assets.regime import regime_of
+from quant_platform.orchestration.assets.telling import told
+from quant_platform.orchestration.stage import Stage, Stored, Told
 from quant_platform.reports.clusters import clusters_markdown
+from quant_platform.selection.decisions import LEDGER, action_of, selection_decisions
+from quant_platform.selection.ingestion import Around
 from quant_platform.selection.policy import select, selection_windows
+from quant_platform.settings.selection import SelectionSettings
 
 
-def selection_stage(sleeve: SleeveContext) -> Stage:
-    """Stage of a sleeve's selection."""
-    settings = sleeve.sleeve.selection
-    year = sleeve.platform.calendars[sleeve.calendar.code].periods_per_year
+def selection_stage(sleeve: SleeveContext, portfolio: PortfolioContext) -> Stage:
+    """Stage of a sleeve's selection.
+
+    Parameters
+    ----------
+    sleeve, portfolio
+        The sleeve; and the settings of the regimes.
+    """
+    own, platform = sleeve.sleeve, sleeve.platform
+    regimes = portfolio.settings.regimes
+    year = platform.calendars[sleeve.calendar.code].periods_per_year
+    benchmark = own.benchmark
+    around = Around(
+        periods_per_year=year,
+        # The grid is counted in sessions of the calendar of portfolios.
+        rebalances=platform.calendars[portfolio.calendar.code].periods_per_year
+        / platform.rebalance.step,
+        benchmark=benchmark,
+        fits=None if regimes is None else regimes.fit,
+    )
+    windows = selection_windows(
+        own.selection,
+        own.name,
+        around,
+        regime=regime_of(sleeve, portfolio),
+        earnings="earnings" in sleeve.source.kinds and "stock" in own.asset_classes,
+    )
     return sleeve.decided(
         "selection",
-        function=partial(select, grid=sleeve.grid, periods_per_year=year),
-        settings=settings,
+        function=partial(select, grid=sleeve.grid, around=around),
+        settings=own.selection,
         modules=(select.__module__,),
-        description="Score, vetoes and rank of every candidate on a rebalance session; who was "
-        "selected is carried to the next one.",
+        description="Components, score, vetoes, cluster and rank of every candidate on a rebalance "
+        "session, and the stage that admitted each winner; who was selected is carried to the next "
+        "one.",
         group="selection",
-        # Which candidates are one bet: for the picture, which a blocked session does not hold up.
-        windows=sleeve.windows(
-            selection_windows(settings) | {"clusters": Window("clusters", withdraws=False)}
-        ),
-        identity={"rebalance": sleeve.platform.rebalance, "periods_per_year": year},
+        windows=windows,
+        identity={
+            "rebalance": platform.rebalance,
+            "periods_per_year": year,
+            "benchmark": None if benchmark is None else benchmark.model_dump(mode="json"),
+            "fit": {} if regimes is None else regimes.fit,
+        },
         grid=sleeve.grid,
         shown=winners_shown,
+        recorded=partial(_decisions, sleeve=own.name, settings=own.selection),
     )
+
+
+def _decisions(stored: Stored, sleeve: str, settings: SelectionSettings) -> Mapping[str, Told]:
+    """Say what each deciding session chose, once."""
+    made = selection_decisions(stored.tables["selection"], settings)
+    return {LEDGER: told(action_of(sleeve), made, stored.run_id)}
 
 
 def winners_shown(stored: Stored) -> dict[str, dg.MetadataValue]:
