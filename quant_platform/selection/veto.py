@@ -45,6 +45,9 @@ from quant_platform.settings.vetoes import Predictability
 RANDOM_WALK = 0.5
 """Hurst exponent of a random walk."""
 
+STALE = "stale"
+"""Veto of idle bars; it is left out where ``idle_sessions`` is null."""
+
 ENTROPY_OFF = 1.0
 """Entropy from which no limit is one: it cannot be larger."""
 
@@ -143,10 +146,10 @@ VETOES = (
         final=True,
     ),
     Veto(
-        "stale",
+        STALE,
         "guard",
         _column("zero_volume_20"),
-        lambda s, _: float(s.vetoes.idle_sessions),
+        lambda s, _: float(s.vetoes.idle_sessions or 0),
         final=True,
     ),
     Veto(
@@ -231,7 +234,12 @@ def asked_of(settings: SelectionSettings) -> list[Veto]:
         Whether predictability is asked.
     """
     own = settings.vetoes.predictability
-    return [veto for veto in VETOES if own or not veto.predictability]
+    idle = settings.vetoes.idle_sessions is not None
+    return [
+        veto
+        for veto in VETOES
+        if (own or not veto.predictability) and (idle or veto.name != STALE)
+    ]
 
 
 def relaxed(limits: Predictability) -> Predictability:

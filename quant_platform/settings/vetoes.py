@@ -105,8 +105,9 @@ class VetoSettings(SettingsModel):
     roc_below: float = described(
         "Deepest fall over 9 sessions.", -80.0, unit="percent", ge=-100.0, le=0.0
     )
-    idle_sessions: int = described(
-        "Most bars without volume among the last 20; more are stale.",
+    idle_sessions: int | None = described(
+        "Most bars without volume among the last 20; more are stale, and so is who has no 20 yet. "
+        "null does not ask, for a history that is shorter.",
         5,
         unit="bars",
         ge=0,

@@ -44,8 +44,10 @@ def short(sleeve: str) -> dict[str, str]:
         f"{prefix}SELECTION__LOOKBACK_SESSIONS": "3",
         f"{prefix}PORTFOLIO__LOOKBACK": "3",
         f"{prefix}PORTFOLIO__MIN_ROWS": "2",
+        # Nobody has 20 bars yet.
+        f"{prefix}SELECTION__VETOES__IDLE_SESSIONS": "null",
         # Three days of a wild coin are no year.
-        f"{prefix}SELECTION__MAX_ANNUAL_VOLATILITY": "5.0",
+        f"{prefix}SELECTION__VETOES__ANNUAL_VOLATILITY": "5.0",
     }
 
 

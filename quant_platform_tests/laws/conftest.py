@@ -54,6 +54,12 @@ CHAIN: dict[str, Any] = {
     "execution__opened": OPENED.isoformat(),
     "metas__meta__train": 20,
     "metas__meta__min_joint": 10,
+    # A rating takes 200 days to know: coins are asked without one.
+    **{
+        f"scanners__{name}__{key}": value
+        for name in ("binance_spot_trend", "binance_acceleration_trend")
+        for key, value in (("base_preset", "crypto_spot"), ("limit", 25))
+    },
     **{
         f"sleeves__{sleeve}__{key}": value
         for sleeve in ("crypto", "etfs", "instruments")

@@ -47,6 +47,8 @@ TRADING: dict[str, Any] = {
     "metas__meta__train": 3,
     "metas__meta__min_joint": 2,
     **{f"sleeves__{name}__selection__lookback_sessions": 3 for name in _SCANNERS},
+    # Nobody has 20 bars yet.
+    **{f"sleeves__{name}__selection__vetoes__idle_sessions": None for name in _SCANNERS},
     **{f"sleeves__{name}__portfolio__lookback": 3 for name in _SCANNERS},
     **{f"sleeves__{name}__portfolio__min_rows": 2 for name in _SCANNERS},
     **{f"sleeves__{name}__scanners": [scanner] for name, scanner in _SCANNERS.items()},
