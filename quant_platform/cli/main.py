@@ -23,6 +23,7 @@ COMMANDS = {
     "import": "Look over a folder of market data, and take it in.",
     "refresh": "Fetch what lagging symbols lack, as data that became known now.",
     "snapshot": "Ask the vendor's screener about the session that is over, and keep the answer.",
+    "scanners": "List, show and validate the scanners.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
     "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",
