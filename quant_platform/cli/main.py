@@ -24,6 +24,8 @@ COMMANDS = {
     "refresh": "Fetch what lagging symbols lack, as data that became known now.",
     "snapshot": "Ask the vendor's screener about the session that is over, and keep the answer.",
     "scanners": "List, show and validate the scanners.",
+    "scan": "What scanners found on a session, and how many each rule left.",
+    "explain": "Every decision about a symbol on a session, from the universe to its weights.",
     "sql": "Ask the lake's views.",
     "doctor": "Look at the environment, the settings, the lake and the instance.",
     "gc": "Remove superseded files, drafts of crashed writes, superseded events and old logs.",
