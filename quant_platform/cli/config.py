@@ -42,7 +42,7 @@ def show(
     table = Table("key", "value", *(["origin"] if origins else []))
     for column in table.columns:
         column.overflow = "fold"
-    for key, value in _leaves(settings.manifest(), ""):
+    for key, value in leaves(settings.manifest(), ""):
         cells = [key, value if isinstance(value, str) else json.dumps(value)]
         if origins:
             cells.append(settings.origins[key])
@@ -76,9 +76,10 @@ def _folders(settings: Settings) -> dict[str, str]:
     }
 
 
-def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Each value of a manifest that is no mapping, by its dotted key."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _leaves(item, f"{prefix}.{key}" if prefix else key)
+            yield from leaves(item, f"{prefix}.{key}" if prefix else key)
     else:
         yield prefix, value

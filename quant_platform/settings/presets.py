@@ -18,7 +18,7 @@ from quant_platform.settings.base import near_names
 from quant_platform.settings.layers import LayeredTree
 from quant_platform.settings.problems import DEFAULT_LAYER, KeyPath, Place, Problem, place_of
 from quant_platform.settings.resolved import Settings
-from quant_platform.settings.scanner import LAYERS, ScannerSettings
+from quant_platform.settings.scanner import LAYERS, ManifestSettings, ScannerSettings
 from quant_platform.settings.wording import plain
 
 SCANNERS, PRESETS = "scanners", "presets"
@@ -40,13 +40,24 @@ def unreferenced(settings: Settings) -> dict[str, list[str]]:
     dict of str to list of str
         Sorted names by section.
     """
-    manifests = [*settings.scanners.values(), *settings.presets.values()]
-    bases = {manifest.base_preset for manifest in manifests}
+    # A preset that only an unused one stands on is not used either.
+    used = [*settings.scanners.values(), *(p for p in settings.presets.values() if p.research)]
+    bases = {base for manifest in used for base in stands_on(settings, manifest)}
     taken = {name for sleeve in settings.sleeves.values() for name in sleeve.scanners}
     return {
         SCANNERS: [n for n, s in settings.scanners.items() if n not in taken and not s.research],
         PRESETS: [n for n, p in settings.presets.items() if n not in bases and not p.research],
     }
+
+
+def stands_on(settings: Settings, manifest: ManifestSettings) -> list[str]:
+    """Names of the presets that a scanner or a preset stands on, nearest first."""
+    found: list[str] = []
+    base = manifest.base_preset
+    while base is not None:
+        found.append(base)
+        base = settings.presets[base].base_preset
+    return found
 
 
 Given = tuple[list[tuple[KeyPath, Any]], dict[KeyPath, Place]]

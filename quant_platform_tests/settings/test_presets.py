@@ -150,8 +150,14 @@ def test_only_what_may_trade_reaches_a_sleeve(project: Path) -> None:
 
 
 def test_what_nothing_refers_to_is_named(project: Path) -> None:
-    put(project, alone="layer: universe\n")
+    put(
+        project,
+        alone="layer: universe\n",
+        upon="layer: hygiene\nbase_preset: alone\n",
+        looked_at="layer: hygiene\nbase_preset: seen\nresearch: true\n",
+        seen="layer: universe\n",
+    )
     found = unreferenced(load_settings(project, environ={}))
-    assert found["presets"] == ["alone"]
+    assert found["presets"] == ["alone", "upon"]
     assert "tried" in found["scanners"]
     assert "us_trend" not in found["scanners"]
