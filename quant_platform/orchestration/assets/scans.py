@@ -1,4 +1,4 @@
-"""Scans of a sleeve: its cross-section, the ``screener``, ``scan_<name>`` s, ``candidates``."""
+"""Scans of a sleeve: cross-section, ``screener``, ``scan_<name>`` s, ``candidates``, audits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from quant_platform.scanners.cross_section import (
     rank_securities,
 )
 from quant_platform.scanners.engine import scan, scan_windows
+from quant_platform.scanners.overlap import overlap_of_scanners, overlap_windows
 from quant_platform.scanners.screener import screen, screener_windows
 
 GROUP = "scans"
@@ -76,4 +77,18 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
             group=GROUP,
             windows=sleeve.windows(candidates_windows(names)),
         ),
+        *([_overlap_stage(sleeve)] if len(names) > 1 else []),
     ]
+
+
+def _overlap_stage(sleeve: SleeveContext) -> Stage:
+    """Stage of what two scanners both found; a sleeve with one scanner has none."""
+    return sleeve.decided(
+        "scan_overlap",
+        function=overlap_of_scanners,
+        modules=(overlap_of_scanners.__module__,),
+        description="Of each two scanners, how much of what they found is the same; more than half "
+        "is reported.",
+        group=GROUP,
+        windows=sleeve.windows(overlap_windows()),
+    )
