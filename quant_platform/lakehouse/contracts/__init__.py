@@ -59,6 +59,7 @@ from quant_platform.lakehouse.contracts.quarantine import QUARANTINE
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
 from quant_platform.lakehouse.contracts.scan import SCAN
+from quant_platform.lakehouse.contracts.scan_liquidity_audit import SCAN_LIQUIDITY_AUDIT
 from quant_platform.lakehouse.contracts.scan_overlap import SCAN_OVERLAP
 from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
@@ -100,6 +101,7 @@ _ALL = (
     SCAN,
     CANDIDATES,
     SCAN_OVERLAP,
+    SCAN_LIQUIDITY_AUDIT,
     FEATURES_GARCH,
     CLUSTERS,
     SELECTION,

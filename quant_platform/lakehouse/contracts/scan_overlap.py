@@ -19,7 +19,9 @@ class ScanOverlap(dy.Schema):
     first_scanner = dy.String(
         primary_key=True, min_length=1, description="One of the two, the first by name."
     )
-    second_scanner = dy.String(primary_key=True, min_length=1, description="The other.")
+    second_scanner = dy.String(
+        primary_key=True, min_length=1, description="The other of the two, the second by name."
+    )
     found_first = dy.UInt32(min=1, description="Securities that the first found.")
     found_second = dy.UInt32(min=1, description="Securities that the second found.")
     found_both = dy.UInt32(min=0, description="Securities that both found.")
