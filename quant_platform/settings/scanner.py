@@ -74,6 +74,10 @@ ScannerNames = Annotated[
 """The scanners of a sleeve by name, sorted: the type of ``scanners`` in a sleeve's file."""
 
 
+RESERVED_NAMES = frozenset({"liquidity_audit", "overlap"})
+"""Tables of a sleeve that tell of its scanners together: ``scan_overlap``, for one."""
+
+
 class ManifestSettings(SettingsModel):
     """What a scanner and a preset may say."""
 
@@ -197,6 +201,17 @@ class ScannerSettings(ManifestSettings):
     limit: int = described(
         "Last cut: how many are found at most.", unit="symbols", ge=1, le=100_000
     )
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise refuse(
+                f"the name {name} is taken: scan_{name} is a table about all scanners",
+                expected="another name",
+                mend="rename the file",
+            )
+        return name
 
     @field_validator("filters")
     @classmethod

@@ -17,6 +17,7 @@ from quant_platform.settings.base import (
 from quant_platform.settings.clusters import ClusterSettings
 from quant_platform.settings.cross_section import CrossSectionSettings
 from quant_platform.settings.hygiene import HygieneSettings
+from quant_platform.settings.liquidity_audit import LiquidityAuditSettings
 from quant_platform.settings.portfolio import CostSettings, ProfilesSettings
 from quant_platform.settings.returns import ReturnsSettings
 from quant_platform.settings.risk_features import SleeveBenchmark
@@ -168,6 +169,10 @@ class SleeveSettings(SettingsModel):
     )
     cross_section: CrossSectionSettings = described(
         "How the securities of a session are ranked.", CrossSectionSettings()
+    )
+    liquidity_audit: LiquidityAuditSettings = described(
+        "How thinly traded funds are looked over, in a sleeve that holds funds.",
+        LiquidityAuditSettings(),
     )
     clusters: ClusterSettings = described(
         "Which candidates of a rebalance session are one bet.", ClusterSettings()

@@ -165,6 +165,12 @@ FAULTS = (
         _levered,
         ("instruments/weights", "weight_sum"),
     ),
+    Fault(
+        "two scanners find the same",
+        "instruments/scan_overlap",
+        lambda rows: rows.with_columns(jaccard=pl.lit(1.0)),
+        ("instruments/scan_overlap", "overlap"),
+    ),
     Fault("a meta borrows", "meta/weights", _levered, ("meta/weights", "weight_sum")),
     Fault(
         "the targets add up to more than one",

@@ -26,6 +26,7 @@ _BOOK = "orders are paid from the same cash and weighed against the same equity"
 TOGETHER: Mapping[str, str] = {
     "cross_section": "every security is held against the others of its session",
     "scan": "a scanner ranks what it finds and keeps the best",
+    "scan_liquidity_audit": "a fund has its place among those that are looked over",
     "features_beta": "a beta is to the benchmark, whose returns must be there",
     "clusters": "a tree joins the candidates of a session by their correlations",
     "selection": "candidates are ranked against each other and the best are kept",

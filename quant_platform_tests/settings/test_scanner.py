@@ -200,6 +200,12 @@ def test_a_bad_manifest_is_one_sentence(case: str) -> None:
         assert part in sentence, sentence
 
 
+@pytest.mark.parametrize("name", ["overlap", "liquidity_audit"])
+def test_the_name_of_a_table_about_all_scanners_is_taken(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"scan_{name} is a table about all scanners"):
+        manifest(GOOD, name)
+
+
 def test_bounds_that_touch_leave_room() -> None:
     text = filters(
         "{left: RSI, operation: egreater, right: 50}", "{left: RSI, operation: eless, right: 50}"

@@ -1,11 +1,11 @@
 """The contracts: what a row of each table must look like, and how a session of it is judged.
 
 A table is named ``<branch>/<kind>`` (``instruments/bars``); its contract is found by the kind, of
-which ``scan_<name>`` are all one, and those of the branches ``meta`` and ``meta_<name>`` are their
-own. A contract is a dataframely schema (types, keys, ranges, signs, units in the description)
-together with its version, its grain, the column it is partitioned by, the rules a session must
-pass, and the upgrades from older versions. Adding a table is adding a module here and its contract
-to ``_ALL``.
+which ``scan_<name>`` of scanners are all one, and those of the branches ``meta`` and
+``meta_<name>`` are their own. A contract is a dataframely schema (types, keys, ranges, signs, units
+in the description) together with its version, its grain, the column it is partitioned by, the rules
+a session must pass, and the upgrades from older versions. Adding a table is adding a module here
+and its contract to ``_ALL``.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ from quant_platform.lakehouse.contracts.quarantine import QUARANTINE
 from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.contracts.returns import RETURNS
 from quant_platform.lakehouse.contracts.scan import SCAN
+from quant_platform.lakehouse.contracts.scan_liquidity_audit import SCAN_LIQUIDITY_AUDIT
+from quant_platform.lakehouse.contracts.scan_overlap import SCAN_OVERLAP
 from quant_platform.lakehouse.contracts.screener import SCREENER
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
@@ -98,6 +100,8 @@ _ALL = (
     SCREENER,
     SCAN,
     CANDIDATES,
+    SCAN_OVERLAP,
+    SCAN_LIQUIDITY_AUDIT,
     FEATURES_GARCH,
     CLUSTERS,
     SELECTION,
@@ -139,7 +143,7 @@ def contract_of(table: str) -> Contract:
     if table.startswith("quarantine/"):
         return QUARANTINE
     branch, _, kind = table.rpartition("/")
-    if kind.startswith("scan_"):
+    if kind.startswith("scan_") and kind not in CONTRACTS:
         return SCAN
     if branch == "meta" or branch.startswith("meta_"):
         kind = f"meta/{kind}"

@@ -1,9 +1,15 @@
-"""Scans of a sleeve: its cross-section, the ``screener``, ``scan_<name>`` s, ``candidates``."""
+"""Scans of a sleeve: cross-section, ``screener``, ``scan_<name>`` s, ``candidates``, audits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
+import dagster as dg
+
 from quant_platform.orchestration.assets.context import SleeveContext
-from quant_platform.orchestration.stage import Stage
+from quant_platform.orchestration.stage import Stage, Stored
+from quant_platform.reports.candidates import candidates_markdown
 from quant_platform.scanners.candidates import candidates_windows, unite
 from quant_platform.scanners.cross_section import (
     cross_section_moments,
@@ -12,6 +18,8 @@ from quant_platform.scanners.cross_section import (
     rank_securities,
 )
 from quant_platform.scanners.engine import scan, scan_windows
+from quant_platform.scanners.liquidity_audit import audit_liquidity, liquidity_audit_windows
+from quant_platform.scanners.overlap import overlap_of_scanners, overlap_windows
 from quant_platform.scanners.screener import screen, screener_windows
 
 GROUP = "scans"
@@ -75,5 +83,57 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
             description="Securities that at least one scanner passed.",
             group=GROUP,
             windows=sleeve.windows(candidates_windows(names)),
+            shown=partial(
+                candidates_shown,
+                scanners=names,
+                low_traded=sleeve.sleeve.liquidity_audit.value_traded_below,
+            ),
         ),
+        *([_overlap_stage(sleeve)] if len(names) > 1 else []),
+        *([_liquidity_stage(sleeve)] if "etf" in sleeve.sleeve.asset_classes else []),
     ]
+
+
+def candidates_shown(
+    stored: Stored, scanners: Sequence[str], low_traded: float
+) -> dict[str, dg.MetadataValue]:
+    """Show the newest session of a run in the UI: funnel, overlap, top picks, warnings."""
+    if not stored.sessions:
+        return {}
+    candidates = stored.tables["candidates"]
+    described = candidates_markdown(
+        max(stored.sessions),
+        candidates,
+        stored.frames["screener"],
+        {name: stored.frames[f"scan_{name}"] for name in scanners},
+        overlap=overlap_of_scanners({"candidates": candidates.lazy()}, None, stored.wanted),
+        low_traded=low_traded,
+    )
+    return {"candidates": dg.MetadataValue.md(described)} if described else {}
+
+
+def _overlap_stage(sleeve: SleeveContext) -> Stage:
+    """Stage of what two scanners both found; a sleeve with one scanner has none."""
+    return sleeve.decided(
+        "scan_overlap",
+        function=overlap_of_scanners,
+        modules=(overlap_of_scanners.__module__,),
+        description="Of each two scanners, how much of what they found is the same; more than half "
+        "is reported.",
+        group=GROUP,
+        windows=sleeve.windows(overlap_windows()),
+    )
+
+
+def _liquidity_stage(sleeve: SleeveContext) -> Stage:
+    """Stage of what trading thin funds costs."""
+    return sleeve.decided(
+        "scan_liquidity_audit",
+        function=audit_liquidity,
+        settings=sleeve.sleeve.liquidity_audit,
+        modules=(audit_liquidity.__module__,),
+        description="Funds of the screener that are traded thinly: place by Amihud among them, "
+        "sessions without volume, cost of the median order, and whether each is within its limits.",
+        group=GROUP,
+        windows=sleeve.windows(liquidity_audit_windows()),
+    )
