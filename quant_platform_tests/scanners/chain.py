@@ -125,7 +125,7 @@ def featured(
         ("features_avwap", avwap_windows, avwap_features),
         ("features_liquidity", liquidity_windows, liquidity_features),
     ):
-        frames = handed({**tables, **made}, windows(settings), wanted)
+        frames = handed({**tables, **made}, windows(), wanted)
         made[kind] = function(frames, settings, wanted)
     return made
 
