@@ -43,7 +43,7 @@ def test_every_asset_of_the_graph_is_registered(graph: Graph) -> None:
     ("table", "inputs"),
     [
         ("instruments/bars", "source"),
-        ("instruments/features_trend", "`instruments/bars` −252 … 0, blocks of 63"),
+        ("instruments/features_trend", "`instruments/bars` −252 … 0"),
         ("instruments/features_trend", "`instruments/actions` all … 0"),
         ("instruments/features_state", "`instruments/features_state` −22 … −1, own"),
         ("instruments/weights", "`instruments/weights` −1, own"),
