@@ -25,9 +25,9 @@ planted 5, registered         +1.69, 3e-5    +1.14, 1e-4    +0.265, 3e-5
 ============================= ============== ============== ==============
 
 The second row was looked at after the first, and is no test, but a doubt: with more markets the
-null market is not quite without a trace. In seeds 1 to 3 the market's beta explains none of it, and
-who fails within half a year, sliding for weeks before, a part. The rest is not explained, and an
-advantage of the size of that row says nothing for the selection on any market.
+null market is not quite without a trace. In seeds 1 to 3 the market's beta explains none of it, who
+is about to leave a part, and the sector's move about half of that of the winners. The rest is not
+explained, and an advantage of that size says nothing for the selection on any market.
 """
 
 from __future__ import annotations
