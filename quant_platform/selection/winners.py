@@ -13,7 +13,8 @@
      not all noise: its entropy is below the relaxed limit;
    - *fill*: the others in the order of their scores, those that no veto stopped first.
 
-   None of these goes past a *final* veto, and none takes an identity that has won already.
+   None of these goes past a *final* veto, none takes an identity that has won already, and none
+   the place of a plainer member of its identity that no veto stopped.
 
 Each winner says which stage admitted it. One that a veto stopped is a winner past a veto: it did
 not pass, and ``passed`` says so.
@@ -93,7 +94,10 @@ def _admitted(rows: pl.DataFrame, stage: str, settings: SelectionSettings) -> pl
     lacking = settings.winners_floor - rows["admitted"].count()
     if lacking <= 0:
         return rows
-    open_to = ~won & ~pl.col("barred") & ~won.any().over(_IDENTITY)
+    # Whom no veto stopped was cut; a less plain member of its identity is not let in for it.
+    plainest = pl.when("passed").then("geared").min().over(_IDENTITY)
+    outdone = (pl.col("geared") > plainest).fill_null(value=False)
+    open_to = ~won & ~pl.col("barred") & ~won.any().over(_IDENTITY) & ~outdone
     order = ["place"]
     if stage == "relaxed":
         open_to &= pl.col("passed_relaxed") & ~pl.col("passed")

@@ -130,6 +130,19 @@ def test_no_stage_takes_an_identity_twice() -> None:
     assert found == {"a": "strict"}
 
 
+@pytest.mark.parametrize("softly", [True, False], ids=["relaxed", "representative"])
+def test_no_twin_takes_the_place_of_a_plain_one_that_was_cut(softly: bool) -> None:
+    """An inverse fund is in another cluster than its plain one, in which there is room."""
+    silver = {"identity": "silver"}
+    inverse = candidate("inverse", 2, passed=False, passed_relaxed=softly, geared=2.0, **silver)
+    strict = candidate("a"), candidate("b")
+    found = won(*strict, inverse, candidate("plain", **silver), floor=3)
+    assert found == {"a": "strict", "b": "strict", "plain": "fill"}
+    stage = "relaxed" if softly else "representative"
+    for vetoed in ([], [candidate("plain", **silver, **VETOED)]):
+        assert won(*strict, inverse, *vetoed, floor=3)["inverse"] == stage
+
+
 def test_a_relaxed_winner_still_counts_in_its_cluster() -> None:
     soft = {"passed": False, "passed_relaxed": True}
     found = won(
