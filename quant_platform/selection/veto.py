@@ -236,9 +236,7 @@ def asked_of(settings: SelectionSettings) -> list[Veto]:
     own = settings.vetoes.predictability
     idle = settings.vetoes.idle_sessions is not None
     return [
-        veto
-        for veto in VETOES
-        if (own or not veto.predictability) and (idle or veto.name != STALE)
+        veto for veto in VETOES if (own or not veto.predictability) and (idle or veto.name != STALE)
     ]
 
 

@@ -206,7 +206,7 @@ _FIELDS = (
     ),
     _number(
         "Trend.W",
-        "-1, 0 or 1",
+        "-1..1, whole",
         "Order of the close and the means of 10 and 40 weekly closes",
         "features_trend.weekly_trend",
         vendor="",
