@@ -206,7 +206,7 @@ _FIELDS = (
     ),
     _number(
         "Trend.W",
-        "-1..1, whole",
+        "whole score, -1..1",
         "Order of the close and the means of 10 and 40 weekly closes",
         "features_trend.weekly_trend",
         vendor="",
@@ -215,7 +215,7 @@ _FIELDS = (
     ),
     _number(
         "Recommend.All",
-        "-1..1",
+        "score, -1..1",
         "Mean vote of averages and oscillators",
         "features_trend.recommend_all",
         least=-1,
@@ -223,7 +223,7 @@ _FIELDS = (
     ),
     _number(
         "Recommend.MA",
-        "-1..1",
+        "score, -1..1",
         "Mean vote of the averages",
         "features_trend.recommend_ma",
         least=-1,
@@ -231,7 +231,7 @@ _FIELDS = (
     ),
     _number(
         "Recommend.Other",
-        "-1..1",
+        "score, -1..1",
         "Mean vote of the oscillators",
         "features_trend.recommend_other",
         least=-1,

@@ -287,7 +287,7 @@ def test_a_scanner_is_a_file_and_a_name(tmp_path: Path) -> None:
     assert reader.touched(before) <= {
         f"instruments/{kind}"
         for kind in (
-            *("candidates", "features_garch", "clusters", "selection"),
+            *("candidates", "scan_overlap", "features_garch", "clusters", "selection"),
             *("weights", "holdings", "profile_returns"),
         )
     }

@@ -45,7 +45,7 @@ def test_the_order_of_a_list_changes_nothing() -> None:
         ({"members": ["a", "b", "a"]}, "a is listed twice"),
         ({"members": []}, "at least 1"),
         ({"train": 10, "min_joint": 20}, "min_joint 20 is more than the 10 sessions"),
-        ({"profiles": ["max_sharpe"]}, "equal_weight"),
+        ({"profiles": ["most_sharpe"]}, "equal_weight"),
         ({"costs": {"slippage_bps": 5.0}}, "costs"),  # those of the sleeves hold
     ],
 )

@@ -104,7 +104,9 @@ class Selection(dy.Schema):
         description="Every veto that was asked, then every cut, with its value and threshold; one "
         "without a value fires.",
     )
-    passed = dy.Bool(description="No veto fired.")
+    passed = dy.Bool(
+        description="Whether it passed every veto: none of those that were asked fired."
+    )
     admitted = dy.Enum(
         list(STAGES),
         nullable=True,
