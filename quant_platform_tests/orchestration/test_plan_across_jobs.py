@@ -82,10 +82,13 @@ def test_a_holiday_declared_later_moves_the_grid_of_the_coins(
     grid = desk.project.stage("crypto/selection").grid
     assert before - grid == {closed}
     found = stale(desk)
-    # UTC days have no holiday: what the coins' tables hold is current, up to the decision.
+    # UTC days have no holiday: what the coins' tables hold is current, but for what is made of
+    # decisions alone, and for who reads that on the day that is none any more.
     carried = desk.project.stage("crypto/selection").calendar.between(closed, WEDNESDAY)
     coins = {table: days for table, days in found.items() if table.startswith("crypto/")}
+    decided = ("features_predictability", "screener", "scan_binance_spot_trend", "candidates")
     assert coins == {"crypto/selection": carried, "crypto/weights": carried} | {
+        **{f"crypto/{kind}": [closed] for kind in (*decided, "clusters")},
         "crypto/holdings": coins["crypto/holdings"],
         "crypto/profile_returns": coins["crypto/profile_returns"],
     }
