@@ -160,7 +160,10 @@ _OPERATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "less": operator.lt,
     "eless": operator.le,
     "equal": operator.eq,
-    "in_range": lambda value, right: right[0] <= value <= right[1],
+    # Of names it is a list, of numbers the two ends of a range.
+    "in_range": lambda value, right: (
+        value in right if isinstance(right[0], str) else right[0] <= value <= right[1]
+    ),
     "has": lambda value, right: bool(set(value) & set(right)),
 }
 
