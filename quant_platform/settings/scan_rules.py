@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeGuard
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,7 @@ from quant_platform.settings.wording import plain, quoted
 
 Comparison = Literal["greater", "egreater", "less", "eless", "equal"]
 Operation = Literal["greater", "egreater", "less", "eless", "equal", "in_range", "in", "not_in"]
+_SINGLE: dict[str, Comparison] = {name: name for name in get_args(Comparison)}
 NAMED = ("in", "not_in")
 """Operations on columns of names."""
 
@@ -228,8 +229,7 @@ class FilterSettings(SettingsModel):
         if isinstance(self.right, tuple):
             low, high = self.right
             return ("egreater", low), ("eless", high)
-        assert self.operation != "in_range"
-        return ((self.operation, self.right),)  # type: ignore[return-value]
+        return ((_SINGLE[self.operation], self.right),)
 
 
 # -- blocks ----------------------------------------------------------------------------------------

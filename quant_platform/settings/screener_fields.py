@@ -72,7 +72,10 @@ def _number(
     *,
     vendor: str | None = None,
     factor: float = 1.0,
-    **more: float | bool,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    wide: bool = False,
 ) -> ScreenerField:
     table, _, column = source.partition(".")
     return ScreenerField(
@@ -84,7 +87,10 @@ def _number(
         column,
         name if vendor is None else vendor,
         factor,
-        **more,  # type: ignore[arg-type]
+        least,
+        above,
+        most,
+        wide,
     )
 
 

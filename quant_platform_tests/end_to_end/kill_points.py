@@ -48,7 +48,7 @@ def _on_rename(chosen: Callable[[Path, Path], bool], number: int, *, after: bool
             die()
         return done
 
-    Path.replace = replace  # type: ignore[method-assign, assignment]
+    Path.replace = replace
 
 
 def _is_trend(draft: Path, target: Path) -> bool:
@@ -92,7 +92,7 @@ def _on_append(table: str, act: Callable[[Callable[..., None], Path, list[bytes]
             act(honest, path, lines)
         honest(path, lines)
 
-    provenance.append_lines = append_lines  # type: ignore[assignment]
+    provenance.append_lines = append_lines
 
 
 def torn_log_line() -> None:
@@ -124,7 +124,7 @@ def quarantined_and_not_stored() -> None:
         honest(self, made)
         die()
 
-    LakeIOManager._quarantine = quarantine  # type: ignore[method-assign]
+    LakeIOManager._quarantine = quarantine
 
 
 def stored_and_not_told() -> None:
@@ -137,7 +137,7 @@ def stored_and_not_told() -> None:
             die()
         return report
 
-    LakeIOManager.store = store  # type: ignore[method-assign]
+    LakeIOManager.store = store
 
 
 def withdrawn_and_not_logged() -> None:

@@ -58,6 +58,7 @@ IDLE_SECONDS = 300
 """An idle connection that is older is opened anew: firewalls forget them without a word."""
 
 
+# The extra may be absent where types are checked: its classes are unknown there, here and below.
 class BatchedPostgresEventLog(PostgresEventLogStorage):  # type: ignore[misc]
     """Postgres event log that stores a batch of events in one transaction.
 
