@@ -268,8 +268,10 @@ def require_scenarios(
                 raise LawBroken(LAW, contract.kind, None, found)
 
 
-def check_quiet(folder: Path, honest: Recipe, branch: str, first: date, last: date) -> None:
-    """Require that no gate fires on an honest history.
+def check_quiet(
+    folder: Path, honest: Recipe, branch: str, scenarios: Sequence[Scenario] = SCENARIOS
+) -> None:
+    """Require that no gate of what scenarios judge fires on an honest history.
 
     Parameters
     ----------
@@ -279,10 +281,10 @@ def check_quiet(folder: Path, honest: Recipe, branch: str, first: date, last: da
         Recipe of the history.
     branch
         Sleeve to try it in.
-    first, last
-        Days that bound the history made.
+    scenarios
+        The history is as long as the longest of them.
     """
-    workshop = _made(folder, honest, branch, first, last)
+    workshop = _made(folder, honest, branch, scenarios)
     for stage in workshop.stages:
         for rule in stage.contract.rules:
             fired = fired_sessions(workshop, stage.table, rule.name)
@@ -308,7 +310,7 @@ def check_gates(folder: Path, scenario: Scenario, honest: Recipe, branch: str) -
     altered = replace(
         honest, alter=lambda source: AlteredDelivery(source, scenario.change, scenario.days)
     )
-    workshop = _made(folder, altered, branch, scenario.first, scenario.last)
+    workshop = _made(folder, altered, branch, [scenario])
     for (kind, rule), expected in scenario.fires.items():
         table = f"{branch}/{kind}"
         fired = fired_sessions(workshop, table, rule)
@@ -391,23 +393,24 @@ def fired_sessions(workshop: Workshop, table: str, rule: str) -> list[date]:
     return checks.filter(pl.col("rule") == rule, ~pl.col("passed"))["session"].sort().to_list()
 
 
-def _made(folder: Path, recipe: Recipe, branch: str, first: date, last: date) -> Workshop:
-    """Make one branch of a history."""
-    workshop = Workshop.open(folder, replace(recipe, plant=_judged(branch)))
-    workshop.make_all(first, last)
+def _made(folder: Path, recipe: Recipe, branch: str, scenarios: Sequence[Scenario]) -> Workshop:
+    """Make the history of one branch that scenarios judge."""
+    workshop = Workshop.open(folder, replace(recipe, plant=_judged(branch, scenarios)))
+    workshop.make_all(scenarios[0].first, max(scenario.last for scenario in scenarios))
     return workshop
 
 
-def _judged(branch: str) -> Plant:
-    """Return the plant that leaves the tables of one sleeve that a scenario judges."""
-    kinds = {kind for scenario in SCENARIOS for kind, _ in scenario.fires}
-    kinds |= {"securities", "actions", "universe"}
+def _judged(branch: str, scenarios: Sequence[Scenario]) -> Plant:
+    """Return the plant that leaves the tables that scenarios judge, and what they are made of."""
+    kinds = {kind for scenario in scenarios for kind, _ in scenario.fires}
 
     def plant(stages: list[Stage], _situation: Situation) -> list[Stage]:
-        return [
-            stage
-            for stage in stages
-            if stage.table.startswith(f"{branch}/") and stage.contract.kind in kinds
-        ]
+        made_of = {
+            stage.table: {window.table for window in stage.windows.values()} for stage in stages
+        }
+        needed = {f"{branch}/{kind}" for kind in kinds}
+        while more := set().union(*(made_of[table] for table in needed)) - needed:
+            needed |= more
+        return [stage for stage in stages if stage.table in needed]
 
     return plant

@@ -70,9 +70,11 @@ def test_the_shipped_file_says_what_the_models_say() -> None:
         breadth_sleeve=SETTINGS.breadth_sleeve,
         others=SETTINGS.others,
         e2=E2Settings(weights=SETTINGS.e2.weights, knots=SETTINGS.e2.knots),
+        fit=SETTINGS.fit,
     )
     assert bare == SETTINGS
     assert SETTINGS.model == "e1"
+    assert set(SETTINGS.fit) == {"trend", "mean_reversion"}
     assert SETTINGS.throttle == {"RISK_ON": 1.0, "NEUTRAL": 0.6, "RISK_OFF": 0.2, "STRESSED": 0.0}
     assert SETTINGS.new_positions == {
         "RISK_ON": 1.0,
