@@ -21,7 +21,8 @@ from polars import selectors as cs
 
 from quant_platform.cli.held import Held
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.scanners.engine import BASE_LIMIT, LIMIT, scan, scan_gates
+from quant_platform.scanners.engine import scan, scan_gates
+from quant_platform.scanners.judgement import BASE_LIMIT, LIMIT
 from quant_platform.settings.scanner import ScannerSettings, rules_of
 
 STORED, COMPUTED = "stored", "computed"

@@ -15,14 +15,8 @@ from quant_platform.cli.naming import scanner_named, sleeve_named
 from quant_platform.errors import ConfigError
 from quant_platform.settings import Settings, load_settings
 from quant_platform.settings.presets import PRESETS, SCANNERS, stands_on, unreferenced
-from quant_platform.settings.scanner import (
-    COMPOSITE,
-    NameRule,
-    Rule,
-    ScannerSettings,
-    names_asked,
-    rules_of,
-)
+from quant_platform.settings.scan_rules import NameRule, Rule
+from quant_platform.settings.scanner import COMPOSITE, ScannerSettings, names_asked, rules_of
 
 app = typer.Typer(
     add_completion=False, help="List, show and validate the scanners.", no_args_is_help=True

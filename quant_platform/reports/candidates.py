@@ -18,7 +18,7 @@ import polars as pl
 
 from quant_platform.reports.notation import long_date, written
 from quant_platform.reports.table import Table
-from quant_platform.scanners.engine import BASE_LIMIT, LIMIT
+from quant_platform.scanners.judgement import BASE_LIMIT, LIMIT
 
 PICKS = 10
 """Rows of each table of top picks."""

@@ -34,7 +34,7 @@ from quant_platform.lakehouse.contracts.cross_section import (
 )
 from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.windows import SessionRange, Window
-from quant_platform.scanners.engine import entry, first_failed
+from quant_platform.scanners.audit import entry, first_failed
 from quant_platform.settings.cross_section import CrossSectionSettings
 
 Vector = npt.NDArray[np.float64]

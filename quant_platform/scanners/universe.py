@@ -29,7 +29,7 @@ from quant_platform.lakehouse.gates import Gate
 from quant_platform.lakehouse.vintages import ALL_HISTORY, splits_in_effect
 from quant_platform.lakehouse.windows import SessionRange, Window
 from quant_platform.market.quality import active_ages
-from quant_platform.scanners.engine import entry, first_failed
+from quant_platform.scanners.audit import entry, first_failed
 from quant_platform.scanners.fund_facts import last_told
 from quant_platform.settings.universe import UniverseSettings
 

@@ -26,26 +26,28 @@ from pydantic import (
 
 from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.base import Identifier, SettingsModel, described, refuse
-from quant_platform.settings.scan_rules import (
-    AnyField,
+from quant_platform.settings.scan_blocks import (
     BoundsSettings,
-    Comparison,
-    FilterSettings,
-    NameRule,
-    NumberField,
     PredictabilitySettings,
-    Rule,
     ScreensSettings,
-    Symbols,
     TrendSettings,
     VolatilitySettings,
     VolumeSettings,
+)
+from quant_platform.settings.scan_filters import (
+    AnyField,
+    FilterSettings,
+    NumberField,
+    Symbols,
     each_once,
     filters_of,
     known_number,
     names_of,
+)
+from quant_platform.settings.scan_rules import (
+    NameRule,
+    Rule,
     refuse_contradictions,
-    rule_name,
 )
 from quant_platform.settings.screener_fields import MARKETS, NUMBERS, QUOTES
 
@@ -304,17 +306,12 @@ def fields_of(scanner: ManifestSettings) -> list[str]:
 __all__ = [
     "COMPOSITE",
     "LAYERS",
-    "Comparison",
-    "FilterSettings",
     "ManifestSettings",
-    "NameRule",
     "PresetSettings",
-    "Rule",
     "ScannerNames",
     "ScannerSettings",
     "SortOrder",
     "fields_of",
     "names_asked",
-    "rule_name",
     "rules_of",
 ]

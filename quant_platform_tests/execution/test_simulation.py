@@ -42,7 +42,7 @@ def fills_on(tables: dict[str, pl.DataFrame], session: date) -> dict[str, date]:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 4, 7]))
-@hypothesis_settings(max_examples=4, deadline=None)
+@hypothesis_settings(max_examples=4)
 def test_a_range_has_the_bytes_of_its_parts(seed: int, length: int) -> None:
     world = random_world(seed).frames()
     whole, parts = run(world, settings()), run_in_parts(world, settings(), length)
@@ -53,7 +53,7 @@ def test_a_range_has_the_bytes_of_its_parts(seed: int, length: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, len(SESSIONS) - 2))
-@hypothesis_settings(max_examples=8, deadline=None)
+@hypothesis_settings(max_examples=8)
 def test_what_is_known_later_changes_nothing(seed: int, last: int) -> None:
     """Later rows are corrupted, and a name is listed, in the frames of the range itself."""
     world = random_world(seed)

@@ -253,7 +253,7 @@ def markets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     return rows, actions
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(markets(), st.sets(st.integers(1, 9), max_size=4))
 def test_a_restart_anywhere_among_splits_changes_no_byte(
     market: tuple[list[dict[str, Any]], list[dict[str, Any]]], cuts: set[int]
@@ -262,7 +262,7 @@ def test_a_restart_anywhere_among_splits_changes_no_byte(
     assert state(*market, TEN, cuts=sorted(cuts)).equals(whole)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(markets(), st.integers(0, 9))
 def test_states_follow_what_was_known_of_splits(
     market: tuple[list[dict[str, Any]], list[dict[str, Any]]], position: int

@@ -234,7 +234,7 @@ def publications(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(publications())
 def test_states_are_those_of_what_was_known_within_reach(
     rows: list[dict[str, Any]],
@@ -242,7 +242,7 @@ def test_states_are_those_of_what_was_known_within_reach(
     assert_like_the_recursion(run(rows, TEN), rows, TEN)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(publications(), st.sets(st.integers(1, 9)))
 def test_a_restart_anywhere_changes_no_byte(rows: list[dict[str, Any]], cuts: set[int]) -> None:
     whole = run(rows, TEN)
@@ -273,7 +273,7 @@ def test_a_planted_look_ahead_makes_restarts_differ(
     assert not parts.select(column).equals(whole.select(column))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(publications())
 def test_a_revision_is_missed_only_when_one_came_too_late(rows: list[dict[str, Any]]) -> None:
     """Everything within reach of the first revision of a security is replayed."""
@@ -294,7 +294,7 @@ def test_a_revision_is_missed_only_when_one_came_too_late(rows: list[dict[str, A
             assert made["revisions_missed"].sum() == 0
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(publications(), st.integers(0, 9))
 def test_what_is_known_later_changes_nothing(rows: list[dict[str, Any]], position: int) -> None:
     session = TEN[position]
@@ -377,7 +377,7 @@ def test_a_revision_missed_before_the_first_bar_is_not_remembered() -> None:
     assert run(rows, days, cuts=list(range(1, 12))).equals(made)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(publications(), st.sets(st.integers(1, 9)))
 @example(rows=[bar("a", TEN[0]), bar("a", TEN[9])], cuts={5})
 def test_restarts_and_forgetting_together_change_no_byte(

@@ -84,7 +84,7 @@ def test_a_row_known_in_the_cutoffs_last_microsecond_counts_and_one_after_it_doe
     assert len(as_dict(lake.as_of(BARS_TABLE, DAYS[1]))) == 3
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(0, 7), st.integers(0, 5), st.integers(0, 60)),

@@ -84,7 +84,7 @@ KEY = ["session", "symbol"]
 
 
 @given(frames(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_arrangement_does_not_reach_the_hash(frame: pl.DataFrame, data: st.DataObject) -> None:
     rows = data.draw(st.permutations(range(frame.height)))
     columns = data.draw(st.permutations(frame.columns))
@@ -98,7 +98,7 @@ def test_arrangement_does_not_reach_the_hash(frame: pl.DataFrame, data: st.DataO
 
 
 @given(frames())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_range_hashes_like_its_days(frame: pl.DataFrame) -> None:
     alone = {
         day: frame_hash(frame.filter(pl.col("session") == day), KEY)
@@ -127,7 +127,7 @@ def _exact(value: object) -> object:
 
 
 @given(frames(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_one_changed_value_changes_the_hash(frame: pl.DataFrame, data: st.DataObject) -> None:
     column = data.draw(st.sampled_from(sorted(VALUES)))
     row = data.draw(st.integers(0, frame.height - 1))

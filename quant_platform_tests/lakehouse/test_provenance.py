@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quant_platform.errors import LakeError
@@ -47,7 +47,6 @@ def log(tmp_path: Path) -> ProvenanceLog:
     return ProvenanceLog(tmp_path / "bars.jsonl")
 
 
-@settings(deadline=None)
 @given(
     note=st.text(),
     value=st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),

@@ -271,7 +271,7 @@ def test_every_asked_session_is_judged_by_every_rule_in_order() -> None:
 # -- ranges against single days --------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.one_of(st.none(), st.integers(0, 12)), min_size=1, max_size=50),
     st.integers(0, 49),

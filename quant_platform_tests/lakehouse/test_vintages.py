@@ -16,7 +16,7 @@ from quant_platform_tests.lakehouse.small_lake import SESSIONS, bar, bars_frame,
 from quant_platform_tests.market.actions import action, actions_frame
 
 DAYS = SESSIONS[:14]
-several = settings(deadline=None, max_examples=60)
+several = settings(max_examples=60)
 
 
 @st.composite

@@ -23,16 +23,13 @@ import polars as pl
 
 from quant_platform.orchestration.stage import Stage
 from quant_platform.scanners.cross_section import RANK, cross_section_gates
-from quant_platform.scanners.engine import BASE_LIMIT, EXCLUDED, IDENTITY, LIMIT, scan_gates
+from quant_platform.scanners.engine import scan_gates
+from quant_platform.scanners.judgement import BASE_LIMIT, EXCLUDED, IDENTITY, LIMIT
 from quant_platform.scanners.universe import universe_gates
 from quant_platform.settings.cross_section import CrossSectionSettings
-from quant_platform.settings.scanner import (
-    COMPOSITE,
-    FilterSettings,
-    ScannerSettings,
-    rule_name,
-    rules_of,
-)
+from quant_platform.settings.scan_filters import FilterSettings
+from quant_platform.settings.scan_rules import rule_name
+from quant_platform.settings.scanner import COMPOSITE, ScannerSettings, rules_of
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.planted import rows_of
 from quant_platform_tests.laws.workshop import Workshop

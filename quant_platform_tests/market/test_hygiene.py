@@ -200,7 +200,7 @@ deliveries = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(deliveries)
 def test_every_row_is_kept_or_rejected_once_and_unchanged(rows: list[dict[str, Any]]) -> None:
     found = sort_out(*rows)
@@ -211,7 +211,7 @@ def test_every_row_is_kept_or_rejected_once_and_unchanged(rows: list[dict[str, A
     QUARANTINE.validate("quarantine/instruments/bars", found.rejected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(deliveries, st.randoms(use_true_random=False))
 def test_the_order_of_delivery_changes_nothing(rows: list[dict[str, Any]], random: Any) -> None:
     shuffled = list(rows)

@@ -55,7 +55,7 @@ def test_keys_and_identity_are_those_of_the_stock_class(calendar: SessionCalenda
 
 
 @pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: calendar.code)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hours=st.integers(-24 * 900, 24 * 1000), count=st.integers(1, 8), closures=st.booleans())
 def test_windows_from_any_moment(
     calendar: SessionCalendar, hours: int, count: int, closures: bool
@@ -88,7 +88,7 @@ def test_a_mapping_gives_the_same_upstream(lookback: int, first: date) -> None:
 
 
 @pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: calendar.code)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(first=st.integers(0, 500), length=st.integers(1, 300))
 def test_the_subset_of_a_range_is_that_of_its_keys(
     calendar: SessionCalendar, first: int, length: int

@@ -62,9 +62,7 @@ def told(prices: Prices, decisions: Mapping[date, Mapping[str, float]]) -> pl.Da
     return weights
 
 
-QUICK = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+QUICK = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 @QUICK

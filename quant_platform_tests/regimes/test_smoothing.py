@@ -162,7 +162,7 @@ def test_the_counts_are_settings(worsen: int, improve: int) -> None:
     assert rising == "!" * (improve - 1) + "+" * (11 - improve)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text("+0-!.", min_size=1, max_size=40), st.sampled_from(LABELS))
 @example("..+.....++++++", "RISK_ON")
 def test_a_change_is_spoken_for_by_every_session_that_it_needs(
@@ -225,7 +225,7 @@ def test_on_every_ladder_nothing_is_confirmed_by_nothing(name: str) -> None:
     assert ladder.neutral in ("NEUTRAL", "NORMAL", "sideways")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data(), st.sampled_from(list(LADDERS)))
 def test_on_every_ladder_a_label_is_one_that_the_latest_sessions_bear_out(
     data: st.DataObject, name: str

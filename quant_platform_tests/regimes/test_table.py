@@ -153,7 +153,7 @@ def test_before_the_first_confirmation_it_is_neutral_and_says_so() -> None:
     assert PLAIN["confirmed"][first:].all()
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.sets(st.integers(1, len(CRASH) - 1), max_size=12))
 def test_a_range_has_the_bytes_of_its_parts(cuts: set[int]) -> None:
     assert run(PLANTED, SESSIONS[: len(CRASH)], cuts=sorted(cuts)).equals(PLAIN)

@@ -102,7 +102,7 @@ def test_a_rate_is_that_of_the_cases_of_a_year(at: int) -> None:
     assert told == expected
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, len(DAYS) - 1), st.integers(1, 300))
 def test_a_range_has_the_bytes_of_its_days(start: int, length: int) -> None:
     days = DAYS[start : start + length]

@@ -205,7 +205,7 @@ def test_a_floor_of_money_is_asked_where_it_is_set() -> None:
 number = st.one_of(st.none(), st.floats(-50, 50, width=32))
 
 
-@hypothesis_settings(deadline=None, max_examples=50)
+@hypothesis_settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(number, number, number, st.one_of(st.none(), st.floats(0, 2e6, width=32))),

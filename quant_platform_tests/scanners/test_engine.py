@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_platform.lakehouse.contracts.scan import SCAN
-from quant_platform.scanners.engine import EXCLUDED, LIMIT, scan, scan_all, scan_windows
+from quant_platform.scanners.engine import scan, scan_all, scan_windows
+from quant_platform.scanners.judgement import EXCLUDED, LIMIT
 from quant_platform.settings.scanner import ScannerSettings
 from quant_platform_tests.lakehouse.small_lake import SESSIONS, span
 from quant_platform_tests.scanners.manifests import DAY, manifest, row, screener
@@ -186,7 +187,7 @@ def markets(draw: st.DrawFn) -> pl.DataFrame:
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(markets(), st.randoms(use_true_random=False))
 def test_a_range_is_its_days_whatever_the_order_of_rows(frame: pl.DataFrame, random: Any) -> None:
     loose = screener([*frame.to_dicts()])  # the contract's bounds do not matter to the engine
@@ -197,7 +198,7 @@ def test_a_range_is_its_days_whatever_the_order_of_rows(frame: pl.DataFrame, ran
     assert run(shuffled, last=DAYS[-1]).equals(whole)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(markets(), st.integers(0, 3))
 def test_other_sessions_change_nothing(frame: pl.DataFrame, position: int) -> None:
     today = pl.col("session") == DAYS[position]
@@ -206,7 +207,7 @@ def test_other_sessions_change_nothing(frame: pl.DataFrame, position: int) -> No
     assert run(spoilt, last=DAYS[-1]).filter(today).equals(expected)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(markets())
 def test_the_audit_agrees_with_the_verdict(frame: pl.DataFrame) -> None:
     made = run(frame, last=DAYS[-1])

@@ -8,7 +8,8 @@ from functools import lru_cache
 import polars as pl
 import pytest
 
-from quant_platform.scanners.engine import LIMIT, RESTING
+from quant_platform.scanners.engine import RESTING
+from quant_platform.scanners.judgement import LIMIT
 from quant_platform_tests.scanners.chain import (
     CALENDARS,
     LAST,

@@ -18,7 +18,8 @@ import pytest
 
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.lakehouse.contracts.scan import SCAN
-from quant_platform.scanners.engine import BASE_LIMIT, IDENTITY, LIMIT, scan
+from quant_platform.scanners.engine import scan
+from quant_platform.scanners.judgement import BASE_LIMIT, IDENTITY, LIMIT
 from quant_platform.scanners.screener import screen, screener_windows
 from quant_platform.settings.scanner import COMPOSITE, names_asked, rules_of
 from quant_platform.settings.screener_fields import FIELDS

@@ -179,7 +179,7 @@ def test_a_short_history_is_all_there_is_of_each_window() -> None:
 
 
 @given(seed=st.integers(0, 10_000), names=st.integers(2, 25), lacking=st.sampled_from([0.0, 0.2]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_who_is_together_does_not_depend_on_the_order_of_the_columns(
     seed: int, names: int, lacking: float
 ) -> None:
@@ -190,7 +190,7 @@ def test_who_is_together_does_not_depend_on_the_order_of_the_columns(
 
 
 @given(seed=st.integers(0, 10_000), names=st.integers(2, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_bytes_depend_on_the_last_sessions_alone(seed: int, names: int) -> None:
     returns = market(seed, names, rows=260, lacking=0.1)
     found = clustered(np.asfortranarray(returns), USUAL)

@@ -36,7 +36,7 @@ SHIPPED = {
 YAML_CHARACTERS = "ab:-? \n\t[]{}&*!|>'\"%#,\\U0~"
 
 # A load takes milliseconds, and more on a busy machine; the time of one example proves nothing.
-unhurried = settings(deadline=None, max_examples=10)
+unhurried = settings(max_examples=10)
 
 KNOWN_KEYS = (
     "platform", "history_start", "ui", "port", "dirt", "late", "calendars", "XNYS", "24/7", "job",

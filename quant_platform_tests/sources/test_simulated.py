@@ -53,7 +53,7 @@ def whole(calendar: SessionCalendar, sleeve: str, source: Source = DIRTY) -> pl.
 
 @cases
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_rows_do_not_depend_on_range_or_chunks(
     calendar: SessionCalendar, sleeve: str, data: st.DataObject
 ) -> None:

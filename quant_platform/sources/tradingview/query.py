@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from quant_platform.errors import SourceError
 from quant_platform.settings.asset_class import AssetClass
-from quant_platform.settings.scan_rules import filters_of, names_of
+from quant_platform.settings.scan_filters import filters_of, names_of
 from quant_platform.settings.scanner import (
     ScannerSettings,
     SortOrder,

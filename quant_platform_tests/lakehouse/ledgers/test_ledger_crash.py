@@ -151,7 +151,7 @@ def test_writers_at_once_lose_nothing(
 
 
 @given(size=st.integers(1, 40), cut=st.integers(0, 10**6), across_midnight=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_an_append_cut_short_anywhere_is_taken_up_again(
     tmp_path_factory: pytest.TempPathFactory, size: int, cut: int, *, across_midnight: bool
 ) -> None:

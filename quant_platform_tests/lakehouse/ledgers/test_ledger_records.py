@@ -160,7 +160,7 @@ payloads = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
     st.sampled_from(["intent", "success", "error", "empty", "recovered"]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_line_is_read_back_as_it_was_written(
     payload: dict[str, Any], run_id: str, record_type: RecordType
 ) -> None:
@@ -184,7 +184,7 @@ def test_the_hashes_are_those_that_anybody_can_recompute() -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_changed_byte_is_found(data: st.DataObject) -> None:
     _, raw = sealed({"price": 1.5, "name": "Köln", "tags": ["a", None]})
     place = data.draw(st.integers(0, len(raw) - 1))

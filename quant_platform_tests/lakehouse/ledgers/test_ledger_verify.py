@@ -356,7 +356,7 @@ def cut(lines: list[bytes], at: int, _other: int) -> None:
 @given(
     st.integers(0, 2), st.sampled_from([drop, double, swap, edit, cut]), st.permutations(range(4))
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_tampering_is_found(
     whole: Path,
     tmp_path_factory: pytest.TempPathFactory,

@@ -196,7 +196,7 @@ _entries = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(_entries, min_size=1, max_size=8))
 def test_text_and_row_are_those_of_stock(entries: list[EventLogEntry]) -> None:
     stock_row = SqliteEventLogStorage._event_to_row

@@ -112,7 +112,7 @@ def test_any_sequence_leaves_the_rows_of_stock(
     ours = BatchedSqliteEventLog(str(tmp_path / "ours"))
     reference = OneByOne(str(tmp_path / "reference"))
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(st.lists(_operations, min_size=1, max_size=6))
     def check(operations: list[Operation]) -> None:
         for log in (ours, reference):

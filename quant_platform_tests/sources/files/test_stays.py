@@ -97,7 +97,7 @@ SETS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SETS)
 def test_any_snapshots_read_as_the_newest_that_holds(
     told: list[tuple[int, int, set[str]]],
