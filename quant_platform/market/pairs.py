@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import polars as pl
 
-QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "DAI", "EUR", "GBP")
-"""Currencies, and coins that stand for one, in which pairs are quoted."""
+from quant_platform.settings.screener_fields import MONEY
 
 _EXCHANGE = r"^[^:]*:"
 _PERPETUAL = r"\.P$"
-_QUOTED = rf"^(.+?)(?:{'|'.join(QUOTES)})$"
+_QUOTED = rf"^(.+?)(?:{'|'.join(MONEY)})$"
 _THOUSANDS = r"^(?:10{3,}|1M)([A-Z])"
 """Contracts on so many of a coin that is worth little: ``1000PEPE``, ``1MBABYDOGE``."""
 

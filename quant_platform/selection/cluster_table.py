@@ -27,6 +27,7 @@ from quant_platform.lakehouse.contracts.clusters import CLUSTERS
 from quant_platform.lakehouse.vintages import splits_in_effect
 from quant_platform.lakehouse.windows import ALL_HISTORY, SessionRange, Window
 from quant_platform.selection.clusters import Clusters, clustered, cohesions
+from quant_platform.selection.evidence import known_closes
 from quant_platform.selection.identity import economic_identity, plainer_twin
 from quant_platform.selection.lead_lag import leads
 from quant_platform.selection.tree import Matrix, joints
@@ -90,7 +91,9 @@ def cluster_candidates(
     described = frames["securities"].collect()
     parts = []
     for (session,), rows in candidates.group_by("session", maintain_order=True):
-        returns = _returns(panel, loaded.index(session), rows["security_id"], _lookback(settings))
+        row, before = loaded.index(session), _lookback(settings)
+        closes = known_closes(panel, row, rows["security_id"], before)
+        returns = closes[1:] / closes[:-1] - 1
         known = economic_identity(described, session)
         told = rows.join(known, on="security_id", how="left", maintain_order="left").with_columns(
             # Who nobody has described yet is itself.
@@ -104,19 +107,6 @@ def cluster_candidates(
 def _lookback(settings: ClusterSettings) -> int:
     """Most returns that are looked back at."""
     return max(settings.windows[-1], settings.lead_lag.lookback)
-
-
-def _returns(panel: Panel, row: int, names: pl.Series, length: int) -> Matrix:
-    """Take the returns of securities up to a row of the panel, as known then; NaN without one."""
-    own = panel.series.with_row_index("column").filter(pl.Series(panel.visible(row, row + 1)[0]))
-    columns = names.to_frame("security_id").join(
-        own.select("security_id", "column"), on="security_id", how="left", maintain_order="left"
-    )["column"]
-    there = columns.is_not_null().to_numpy()
-    known = panel.columns["close"][max(row - length, 0) : row + 1]
-    closes = np.full((len(known), len(names)), np.nan)
-    closes[:, there] = known[:, columns.drop_nulls().to_numpy()]
-    return np.asarray(closes[1:] / closes[:-1] - 1)
 
 
 def _rows(told: pl.DataFrame, returns: Matrix, settings: ClusterSettings) -> pl.DataFrame:

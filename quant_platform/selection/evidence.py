@@ -63,6 +63,25 @@ def returns_of(closes: Panel, row: int, securities: pl.Series, length: int = YEA
     numpy.ndarray
         At most ``length`` rows by securities, the session last; NaN where there is none.
     """
+    marks = _marks(known_closes(closes, row, securities, length + STANDING))
+    return np.asarray((marks[1:] / marks[:-1] - 1)[-length:])
+
+
+def known_closes(closes: Panel, row: int, securities: pl.Series, before: int) -> Matrix:
+    """Lay out the closes of some securities up to a session, as they were known at its cutoff.
+
+    Parameters
+    ----------
+    closes, row, securities
+        See `returns_of`.
+    before
+        Sessions before it that are looked back at, as far as the panel has them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Sessions by securities, the session last; NaN where there is no close.
+    """
     seen = np.flatnonzero(closes.visible(row, row + 1)[0])
     owners = closes.series["security_id"].gather(seen)
     place = (
@@ -76,11 +95,10 @@ def returns_of(closes: Panel, row: int, securities: pl.Series, length: int = YEA
         .fill_null(-1)
         .to_numpy()
     )
-    first = max(row - length - STANDING, 0)
+    first = max(row - before, 0)
     own = np.full((row + 1 - first, len(securities)), np.nan)
     own[:, place >= 0] = closes.columns["close"][first : row + 1, place[place >= 0]]
-    marks = _marks(own)
-    return np.asarray((marks[1:] / marks[:-1] - 1)[-length:])
+    return own
 
 
 def _marks(closes: Matrix) -> Matrix:

@@ -330,8 +330,10 @@ FUND_CATEGORIES = {
 }
 """The vendor's id of a fund's category by the name that a source gives it."""
 
-QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB", "TRY")
-"""Currencies that a coin's pair may be quoted in: the longest that a ticker ends with."""
+MONEY = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "DAI", "EUR", "GBP", "TRY")
+"""Currencies, and coins that stand for one, that a coin's pair may be quoted in."""
+QUOTES = (*MONEY, "BTC", "ETH", "BNB")
+"""What a coin's pair may be quoted in: the longest that a ticker ends with."""
 STABLE_BASES = frozenset(
     {"USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USDP", "DAI", "USDE", "PYUSD", "EUR", "USD"}
 )
