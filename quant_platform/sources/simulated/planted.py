@@ -12,6 +12,7 @@ finds something there has made a mistake.
                slot 3 did the day before
 ``learnable``  0.06 deviations in the direction of the product of the signs of yesterday's
                overnight surprise and volume surprise: no linear method sees it
+``slide``      what fails falls 3 % a day for weeks; of the rest of 1 it falls by as much at once
 ============== ===================================================================================
 """
 
@@ -42,11 +43,12 @@ class Planted:
     reversal: float = 1.0
     lead_lag: float = 1.0
     learnable: float = 1.0
+    slide: float = 1.0
 
     @classmethod
     def none(cls) -> Planted:
         """Return the null market."""
-        return cls(0.0, 0.0, 0.0, 0.0)
+        return cls(0.0, 0.0, 0.0, 0.0, 0.0)
 
     @property
     def kept(self) -> float:
