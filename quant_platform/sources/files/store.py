@@ -6,6 +6,7 @@
     <lake>/_imports/<sleeve>/imports.jsonl         every import, with the hashes of its files
     <lake>/_imports/<sleeve>/bars/<number>.parquet segments: the bars of some files of an import
     <lake>/_imports/<sleeve>/<kind>.parquet        the other kinds; ids.parquet
+    <lake>/_imports/<sleeve>.second/               the same, of what its bars are compared with
 
 Rows lie in the order in which they were known, in row groups with their bounds, so that the answer
 for one session reads the groups that hold it and nothing else. The manifest is written last: an
@@ -50,6 +51,8 @@ from quant_platform.sources.files.taking import LOST, SEGMENT_SCHEMA, Taking, ba
 from quant_platform.sources.files.total_return import settled
 
 FOLDER = "_imports"
+_SECOND = ".second"
+"""End of the folder of what a sleeve's bars are compared with; no sleeve's name has a dot."""
 _ROW_GROUP = 50_000
 _ORDER = ("known_at", "session", "security_id", "series")
 
@@ -111,9 +114,9 @@ class ImportStore:
     root: Path
 
     @classmethod
-    def of(cls, lake_root: Path, sleeve: str) -> ImportStore:
-        """Store of a sleeve in a lake."""
-        return cls(lake_root / FOLDER / sleeve)
+    def of(cls, lake_root: Path, sleeve: str, *, second: bool = False) -> ImportStore:
+        """Store of a sleeve in a lake: its own, or of what its bars are compared with."""
+        return cls(lake_root / FOLDER / (sleeve + _SECOND if second else sleeve))
 
     @property
     def journal(self) -> Journal:
@@ -137,10 +140,13 @@ class ImportStore:
         """
         manifest = self.manifest()
         if manifest is None:
+            sleeve = self.root.name.removesuffix(_SECOND)
+            second = sleeve != self.root.name
             raise SourceError(
-                f"nothing has been imported for sleeve {self.root.name!r}",
+                f"nothing has been imported for {'second_bars of ' if second else ''}sleeve "
+                f"{sleeve!r}",
                 expected="the files that its source 'files' answers from",
-                mend=f"run 'quant import DIR --sleeve {self.root.name}'",
+                mend=f"run 'quant import DIR --sleeve {sleeve}{' --second' if second else ''}'",
             )
         return manifest
 
