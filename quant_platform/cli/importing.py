@@ -87,6 +87,7 @@ def import_command(
             report = report_of(prepared, reader.calendar, hygiene, asset_classes=classes)
         _show(report, as_json=as_json)
     else:
+        _refuse_itself(settings, sleeve, reader, second=second)
         store = ImportStore.of(settings.lake_root, sleeve, second=second)
         before = store.manifest()
         again = again_of(settings, sleeve, reader.calendar, second=second)
@@ -102,6 +103,19 @@ def import_command(
             f"{folder} can not be imported: {first.what}, {first.detail}",
             expected="files that can be believed",
             mend="mend the files; nothing was written",
+        )
+
+
+def _refuse_itself(settings: Settings, sleeve: str, reader: FolderReader, *, second: bool) -> None:
+    """Refuse files that would be compared with themselves: they agree, whatever they say."""
+    compares = second or settings.sleeves[sleeve].sources.get(SECOND_KIND) == "files"
+    beside = ImportStore.of(settings.lake_root, sleeve, second=not second).manifest()
+    own = (str(reader.folder), reader.mapping.digest)
+    if compares and beside is not None and (beside.folder, beside.mapping) == own:
+        raise SourceError(
+            f"{reader.folder} is what the bars of sleeve {sleeve!r} would be compared with, too",
+            expected="files of two vendors, in two folders or by two mapping files",
+            mend="name the folder of another vendor",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -127,6 +128,19 @@ def test_a_second_import_has_its_own_mapping(project: Path, other: Path) -> None
     assert answer.code != 0
     assert "second_files.mapping" in answer.err.replace("\n", " ")
     assert quant(project, *arguments).code == 0
+
+
+def test_files_are_not_compared_with_themselves(project: Path, other: Path) -> None:
+    own, arguments = project.parent / "in", ("--sleeve", "instruments")
+    assert quant(project, "import", str(own), *arguments).code == 0
+    answer = quant(project, "import", str(own), "--second", *arguments)
+    assert answer.code != 0
+    assert "would be compared with, too" in answer.err.replace("\n", " ")
+    assert not (project / "lakehouse/_imports/instruments.second/manifest.json").exists()
+    # Two vendors may lie in one folder: the mapping tells them apart.
+    shutil.copy(other / "vendor.parquet", own / "vendor.parquet")
+    mapping = ("--mapping", str(project / "other.yaml"))
+    assert quant(project, "import", str(own), "--second", *arguments, *mapping).code == 0
 
 
 def test_a_second_import_belongs_to_a_sleeve(project: Path, other: Path) -> None:
