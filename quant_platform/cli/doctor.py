@@ -26,7 +26,7 @@ from quant_platform.orchestration.instance import fail_dead_runs, open_instance
 from quant_platform.reports.figure import counted
 from quant_platform.settings import Settings, load_settings
 from quant_platform.settings.asset_class import AssetClass
-from quant_platform.settings.sleeve import SourceKind
+from quant_platform.settings.sleeve import SECOND_KIND, SourceKind
 
 app = typer.Typer(add_completion=False)
 
@@ -112,6 +112,9 @@ def _degraded_lines(settings: Settings, tables: set[str]) -> Iterator[Line]:
                 source = sleeve.sources.get(kind, sleeve.sources["bars"])
                 detail = f"source {source} does not deliver it: {without}"
                 yield Line(f"data {name}/{kind}", "note", detail)
+        if f"{name}/{SECOND_KIND}" not in tables:
+            detail = "no second source is named: no bar is compared with anything"
+            yield Line(f"data {name}/{SECOND_KIND}", "note", detail)
     if "market/series" not in tables:
         yield Line("data market/series", "note", "no source delivers it: no indices, no factors")
 

@@ -22,7 +22,7 @@ from quant_platform.market.import_report import ImportReport, report_of
 from quant_platform.settings import Settings, load_settings
 from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.hygiene import HygieneSettings
-from quant_platform.settings.sleeve import SleeveSettings
+from quant_platform.settings.sleeve import SECOND_KIND, SleeveSettings, SourceKind
 from quant_platform.sources.files import Again, FolderReader, ImportStore, read_mapping
 
 app = typer.Typer(add_completion=False)
@@ -42,6 +42,12 @@ def import_command(
             help="Mapping file; without one the sleeve's own, or else the documented layout."
         ),
     ] = None,
+    second: Annotated[
+        bool,
+        typer.Option(
+            "--second", help="Take it in as what the sleeve's bars are compared with, beside them."
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only look: report and write nothing.")
     ] = False,
@@ -62,9 +68,15 @@ def import_command(
             expected="--sleeve NAME to import, or --check to look only",
             mend="add one of the two",
         )
+    if second and sleeve is None:
+        raise ConfigError(
+            "--second without a sleeve",
+            expected="--sleeve NAME, whose bars are to be compared",
+            mend="add it, or leave --second out",
+        )
     own = sleeve_of(settings, sleeve) if sleeve is not None else None
     if own is not None:
-        mapping = mapping_of(settings, own, mapping, only_look=check)
+        mapping = mapping_of(settings, own, mapping, only_look=check, second=second)
     code = own.calendar if own is not None else calendar
     classes = own.asset_classes if own is not None else ()
     reader = folder_reader(settings, folder.resolve(), mapping, code, classes)
@@ -75,20 +87,35 @@ def import_command(
             report = report_of(prepared, reader.calendar, hygiene, asset_classes=classes)
         _show(report, as_json=as_json)
     else:
-        store = ImportStore.of(settings.lake_root, sleeve)
+        _refuse_itself(settings, sleeve, reader, second=second)
+        store = ImportStore.of(settings.lake_root, sleeve, second=second)
         before = store.manifest()
-        prepared = store.prepare(reader, before, again_of(settings, sleeve, reader.calendar))
+        again = again_of(settings, sleeve, reader.calendar, second=second)
+        prepared = store.prepare(reader, before, again)
         report = report_of(prepared, reader.calendar, hygiene, before, asset_classes=classes)
         _show(report, as_json=as_json)
         if not report.refusals:
             store.commit(prepared, utc_now())
-            _tell(settings, sleeve, reader, mapping)
+            _tell(settings, sleeve, reader, mapping, second=second)
     if report.refusals:
         first = report.refusals[0]
         raise SourceError(
             f"{folder} can not be imported: {first.what}, {first.detail}",
             expected="files that can be believed",
             mend="mend the files; nothing was written",
+        )
+
+
+def _refuse_itself(settings: Settings, sleeve: str, reader: FolderReader, *, second: bool) -> None:
+    """Refuse files that would be compared with themselves: they agree, whatever they say."""
+    compares = second or settings.sleeves[sleeve].sources.get(SECOND_KIND) == "files"
+    beside = ImportStore.of(settings.lake_root, sleeve, second=not second).manifest()
+    own = (str(reader.folder), reader.mapping.digest)
+    if compares and beside is not None and (beside.folder, beside.mapping) == own:
+        raise SourceError(
+            f"{reader.folder} is what the bars of sleeve {sleeve!r} would be compared with, too",
+            expected="files of two vendors, in two folders or by two mapping files",
+            mend="name the folder of another vendor",
         )
 
 
@@ -111,7 +138,12 @@ def sleeve_of(settings: Settings, name: str) -> SleeveSettings:
 
 
 def mapping_of(
-    settings: Settings, own: SleeveSettings, mapping: Path | None, *, only_look: bool
+    settings: Settings,
+    own: SleeveSettings,
+    mapping: Path | None,
+    *,
+    only_look: bool,
+    second: bool = False,
 ) -> Path | None:
     """Return the mapping file of an import: that of the sleeve, once its file names one.
 
@@ -120,9 +152,10 @@ def mapping_of(
     ConfigError
         When another one is asked for: the sleeve would be read by two rules.
     """
-    if own.files is None:
+    files = own.second_files if second else own.files
+    if files is None:
         return mapping
-    named = None if own.files.mapping is None else settings.project_root / own.files.mapping
+    named = None if files.mapping is None else settings.project_root / files.mapping
     if mapping is None or (named is not None and mapping.resolve() == named.resolve()):
         return named
     if only_look:
@@ -130,7 +163,8 @@ def mapping_of(
     raise ConfigError(
         f"{mapping} is not the mapping file of sleeve {own.name!r}",
         expected="the documented layout, as its file names none" if named is None else str(named),
-        mend="leave --mapping out, or name the file in files.mapping of the sleeve",
+        mend="leave --mapping out, or name the file in "
+        f"{'second_files' if second else 'files'}.mapping of the sleeve",
     )
 
 
@@ -139,9 +173,11 @@ def again_of(
     sleeve: str,
     calendar: SessionCalendar,
     symbols: Collection[str] | None = None,
+    *,
+    second: bool = False,
 ) -> Again | None:
     """Say how to import again; None while the lake has taken in nothing of the sleeve's bars."""
-    lake, table = Lake(settings.lake_root), f"{sleeve}/bars"
+    lake, table = Lake(settings.lake_root), f"{sleeve}/{SECOND_KIND if second else 'bars'}"
     sessions = lake.entries(table) if settings.lake_root.is_dir() and table in lake.tables() else {}
     if not sessions:
         return None
@@ -204,13 +240,18 @@ def _show(report: ImportReport, *, as_json: bool) -> None:
     table_console().print(table)
 
 
-def _tell(settings: Settings, sleeve: str, reader: FolderReader, mapping: Path | None) -> None:
+def _tell(
+    settings: Settings, sleeve: str, reader: FolderReader, mapping: Path | None, *, second: bool
+) -> None:
     """Say what the sleeve's file must say, if it does not say so yet."""
     own = settings.sleeves[sleeve]
-    typer.echo(f"Imported for sleeve {sleeve}.", err=True)
-    if own.sources.get("bars") == "files":
+    kind: SourceKind = SECOND_KIND if second else "bars"
+    typer.echo(f"Imported for {'the comparison in ' if second else ''}sleeve {sleeve}.", err=True)
+    if own.sources.get(kind) == "files":
         return
-    lines = ["sources:", "  bars: files", "files:", f"  folder: {reader.folder}"]
+    routes = {**own.sources, kind: "files"} if second else {kind: "files"}
+    lines = ["sources:", *(f"  {each}: {source}" for each, source in routes.items())]
+    lines += ["second_files:" if second else "files:", f"  folder: {reader.folder}"]
     if mapping is not None:
         lines.append(f"  mapping: {mapping.resolve()}")
     typer.echo(

@@ -6,7 +6,10 @@
 - ``outlier``: its total return is further from the median of its own than k robust deviations
   (1.4826 times the median absolute distance from the median of then), over the sessions before, and
   no split and no payment of the session explains it.
-- ``late``: bars of earlier sessions became known.
+- ``late``: a bar of an earlier session became known.
+- ``mismatch``, ``uncompared``: the sleeve has ``second_bars``, and the bar is another one there, or
+  there is none to compare it with (`quant_platform.market.comparison`). A sleeve without them has
+  neither flag: that nothing is compared is said where the table is shown, not in each row.
 
 Medians do not depend on an order and windows are counted in sessions, so that a range has the bytes
 of its single days.
@@ -20,7 +23,9 @@ import polars as pl
 
 from quant_platform.lakehouse.contracts.quality import QUALITY
 from quant_platform.lakehouse.windows import SessionRange, Window
+from quant_platform.market.comparison import comparison_flags
 from quant_platform.settings.hygiene import HygieneSettings
+from quant_platform.settings.sleeve import SECOND_KIND
 
 _NORMAL = 1.4826
 """Standard deviations of a normal variable in its median absolute deviation."""
@@ -29,15 +34,27 @@ _FEWEST = 20
 _KEY = ("session", "security_id")
 
 
-def quality_windows(settings: HygieneSettings) -> dict[str, Window]:
+def quality_windows(settings: HygieneSettings, *, second: bool = False) -> dict[str, Window]:
     """Sessions of its inputs that ``quality`` depends on.
 
     The deviation of a return is taken from the median of its own time, which looks back as far.
+
+    Parameters
+    ----------
+    settings
+        How far back it looks.
+    second
+        Whether there are bars of a second source. A session of them that is blocked counts as
+        empty: what was to confirm the bars must not stop what stands on them.
     """
-    return {
-        "bars": Window("bars", settings.stale_sessions - 1),
+    back, reach = settings.stale_sessions - 1, settings.mismatch_sessions
+    windows = {
+        "bars": Window("bars", max(back, reach) if second else back),
         "returns": Window("returns", 2 * settings.outlier_sessions),
     }
+    if second:
+        windows[SECOND_KIND] = Window(SECOND_KIND, reach, withdraws=False)
+    return windows
 
 
 def session_quality(
@@ -48,28 +65,20 @@ def session_quality(
     Parameters
     ----------
     frames
-        ``bars`` and ``returns`` of the range and of the sessions before it.
+        ``bars`` and ``returns`` of the range and of the sessions before it, and ``second_bars``
+        where the sleeve has them.
     settings
-        How long is stale, and how far is out.
+        How long is stale, how far is out, and how different is another bar.
     wanted
         Sessions to compute.
 
     Returns
     -------
     polars.DataFrame
-        One row per session, security and flag, in that order.
+        One row per session, security, flag and session of the bar, in that order.
     """
     ordinals = wanted.calendar.frame().select("session", "ordinal")
-    bars = (
-        frames["bars"]
-        .select("security_id", "session", "knowledge_session", "open", "high", "low", "volume")
-        .collect()
-        .join(ordinals, on="session")
-        .join(
-            ordinals.rename({"session": "knowledge_session", "ordinal": "known"}),
-            on="knowledge_session",
-        )
-    )
+    bars = _versions(frames["bars"], ordinals)
     returns = (
         frames["returns"]
         .select(*_KEY, "mark_session", "total", "split", "cash", "delisted")
@@ -79,6 +88,7 @@ def session_quality(
     )
     first = wanted.calendar.ordinal(wanted.first)
     present = returns.filter(pl.col("ordinal") >= first, ~pl.col("delisted"))
+    late = pl.col("known") - pl.col("ordinal")
     flagged = [
         present.filter(pl.col("marked") < pl.col("ordinal")).select(
             "ordinal", "security_id", flag=pl.lit("gap"), value=pl.col("ordinal") - pl.col("marked")
@@ -89,21 +99,42 @@ def session_quality(
             "ordinal", "security_id", flag=pl.lit("stale"), value=pl.lit(settings.stale_sessions)
         ),
         _outliers(returns, settings).filter(pl.col("ordinal") >= first),
-        bars.filter(pl.col("known") > pl.col("ordinal"), pl.col("known") >= first)
-        .group_by("security_id", ordinal="known")
-        .agg(value=(pl.col("known") - pl.col("ordinal")).max())
-        .select("ordinal", "security_id", flag=pl.lit("late"), value="value"),
+        bars.filter(late > 0, pl.col("known") >= first)
+        .unique(["security_id", "ordinal", "known"])
+        .select("security_id", ordinal="known", flag=pl.lit("late"), ago=late, value=late),
     ]
+    if SECOND_KIND in frames:
+        theirs = _versions(frames[SECOND_KIND], ordinals)
+        flagged += comparison_flags(bars, theirs, settings, first)
+    types = QUALITY.columns
     return (
         pl.concat(
-            part.with_columns(pl.col("value", "ordinal").cast(pl.Float64)) for part in flagged
-        )
-        .with_columns(
-            pl.col("flag").cast(QUALITY.columns["flag"].dtype), pl.col("ordinal").cast(pl.Int64)
+            (part.with_columns(pl.col("value").cast(pl.Float64)) for part in flagged),
+            how="diagonal_relaxed",
         )
         .join(ordinals, on="ordinal")
-        .select(*QUALITY.columns)
-        .sort("session", "security_id", "flag")
+        .with_columns(
+            pl.col("flag").cast(types["flag"].dtype),
+            sessions_ago=pl.col("ago").fill_null(0).cast(types["sessions_ago"].dtype),
+        )
+        .select(*types)
+        .sort("session", "security_id", "flag", "sessions_ago")
+    )
+
+
+def _versions(bars: pl.LazyFrame, ordinals: pl.DataFrame) -> pl.DataFrame:
+    """Return published bars with the ordinals of their sessions and of their knowledge sessions."""
+    return (
+        bars.select(
+            *("security_id", "symbol", "session", "knowledge_session", "known_at"),
+            *("open", "high", "low", "close", "volume"),
+        )
+        .collect()
+        .join(ordinals, on="session")
+        .join(
+            ordinals.rename({"session": "knowledge_session", "ordinal": "known"}),
+            on="knowledge_session",
+        )
     )
 
 

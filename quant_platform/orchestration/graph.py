@@ -46,11 +46,12 @@ from quant_platform.orchestration.sensors import (
 from quant_platform.orchestration.stage import Stage, calls, resolved, stage_asset
 from quant_platform.settings import Settings
 from quant_platform.settings.platform import PORTFOLIO_JOB
-from quant_platform.settings.sleeve import SHARED_KIND
+from quant_platform.settings.sleeve import SECOND_KIND, SHARED_KIND
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.registry import (
     SERIES_BRANCH,
     own_routes,
+    second_source_of,
     series_source,
     snapshots_of,
     source_of,
@@ -64,7 +65,8 @@ class Overrides:
     Parameters
     ----------
     sources
-        Sources by sleeve; that of the shared series is called `market`.
+        Sources by sleeve; that of the shared series is called `market`, that of the bars that a
+        sleeve's own are compared with `<sleeve>/second_bars`.
     stages
         ``(stages) -> stages``: adds, removes or replaces stages. A flag that is off equals the
         graph without its stage, and this is how a test builds that graph.
@@ -184,7 +186,7 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
     grid = portfolio_grid(settings, overrides)
     contexts = []
     for name, sleeve in settings.sleeves.items():
-        source = replaced.get(name)
+        source, second = replaced.get(name), replaced.get(f"{name}/{SECOND_KIND}")
         contexts.append(
             SleeveContext(
                 sleeve=sleeve,
@@ -195,6 +197,10 @@ def sleeve_contexts(settings: Settings, overrides: Overrides) -> Sequence[Sleeve
                 source=source or source_of(name, settings),
                 identity={"source": source.name} if source else source_identity(settings, name),
                 snapshots=snapshots_of(name, settings),
+                second=second or second_source_of(name, settings),
+                second_identity={"source": second.name}
+                if second
+                else second_identity(settings, name),
             )
         )
     return contexts
@@ -254,6 +260,19 @@ def source_identity(settings: Settings, sleeve: str) -> dict[str, Any]:
         identity["mapping"] = own.files.mapping
     others = own_routes(own.sources)
     return identity | ({"routes": others} if others else {})
+
+
+def second_identity(settings: Settings, sleeve: str) -> dict[str, Any]:
+    """Name what decides the bars that a sleeve's own are compared with; nothing without them."""
+    own = settings.sleeves[sleeve]
+    if SECOND_KIND not in own.sources:
+        return {}
+    return {
+        "source": own.sources[SECOND_KIND],
+        "lag_minutes": settings.platform.knowledge_lag_minutes.get("bars"),
+        "asset_classes": list(own.asset_classes),
+        "mapping": own.second_files.mapping if own.second_files is not None else None,
+    }
 
 
 def platform_calendar(settings: Settings, code: str, now: datetime) -> SessionCalendar:

@@ -36,6 +36,23 @@ class HygieneSettings(SettingsModel):
     outlier_sessions: int = described(
         "Sessions that the robust deviation is taken from.", 63, unit="sessions", ge=20, le=252
     )
+    mismatch_tolerance: float = described(
+        "A bar of which a price differs by more than this from the one of the sleeve's "
+        "second_bars is flagged. Two vendors of the same two funds over two years differed by up "
+        "to 7 bps at the open (auction or first trade), elsewhere by their rounding, and from 27 "
+        "bps up where one of them was wrong.",
+        0.002,
+        unit="fraction of the price",
+        gt=0.0,
+        le=0.5,
+    )
+    mismatch_sessions: int = described(
+        "How many sessions late a bar, of either source, may be and still be compared.",
+        5,
+        unit="sessions",
+        ge=0,
+        le=63,
+    )
     confirmed_actions: tuple[ConfirmedAction, ...] = Field(
         default=(),
         strict=False,

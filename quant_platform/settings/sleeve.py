@@ -27,8 +27,18 @@ from quant_platform.settings.universe import UniverseSettings
 from quant_platform.settings.wording import plain
 
 SourceKind = Literal[
-    "bars", "securities", "actions", "earnings", "membership", "fund_facts", "series", "screener"
+    "bars",
+    "second_bars",
+    "securities",
+    "actions",
+    "earnings",
+    "membership",
+    "fund_facts",
+    "series",
+    "screener",
 ]
+SECOND_KIND: SourceKind = "second_bars"
+"""Not what a sleeve decides on: another source's bars, which its own are compared with."""
 SHARED_KIND: SourceKind = "series"
 """Not a sleeve's own: one sleeve at most says where ``market/series`` comes from."""
 LIVE_KIND: SourceKind = "screener"
@@ -101,6 +111,14 @@ class FilesSettings(SettingsModel):
 def _with_bars(sources: dict[SourceKind, SourceName]) -> dict[SourceKind, SourceName]:
     if "bars" not in sources:
         raise refuse("sources has no bars", expected="a source of bars; other kinds follow it")
+    second = sources.get(SECOND_KIND)
+    if second != "files" and second in ("simulated", sources["bars"]):
+        raise refuse(
+            f"{SECOND_KIND} comes from {second} and bars from {sources['bars']}",
+            expected="another source than that of bars, and none that is invented; files may be "
+            "both, because each has a folder of its own",
+            mend=f"name another one, or take {SECOND_KIND} out: nothing is compared then",
+        )
     for kind, name in sources.items():
         if (kind == LIVE_KIND) != (name == LIVE_SOURCE):
             raise refuse(
@@ -136,7 +154,9 @@ class SleeveSettings(SettingsModel):
     sources: Annotated[dict[SourceKind, SourceName], AfterValidator(_with_bars)] = described(
         "By kind of data: the source that delivers it. simulated is the embedded market, files is "
         "what 'quant import' took in. A kind that is not named comes from the source of bars, if "
-        "that has it. series are shared by all sleeves: one of them may name their source, without "
+        "that has it; but second_bars, with which the bars are compared and nothing else is done, "
+        "come from nowhere then. series are shared by all sleeves: one of them may name their "
+        "source, without "
         "that they are the embedded market's where a sleeve stands on it. screener may come from "
         "tradingview: a session of which a snapshot was taken in time has its values then, every "
         "other those of the features.",
@@ -144,6 +164,11 @@ class SleeveSettings(SettingsModel):
     )
     files: FilesSettings | None = described(
         "Where the source files was imported from; 'quant import' writes it.", None
+    )
+    second_files: FilesSettings | None = described(
+        "Where second_bars were imported from, if they are files: another folder than that of "
+        "files, taken in by 'quant import --second'.",
+        None,
     )
     symbols: Annotated[int, Field(ge=1, le=10_000)] | None = described(
         "How many symbols the embedded market lists in this sleeve; without it "

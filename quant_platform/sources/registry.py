@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 
 from quant_platform.errors import ConfigError, SourceError
 from quant_platform.settings import Settings
-from quant_platform.settings.sleeve import LIVE_KIND, SHARED_KIND, SourceKind, SourceName
+from quant_platform.settings.sleeve import (
+    LIVE_KIND,
+    SECOND_KIND,
+    SHARED_KIND,
+    SourceKind,
+    SourceName,
+)
 from quant_platform.sources.files import FilesSource
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.routed import RoutedSource, refuse_without
@@ -42,7 +48,7 @@ def build_source(name: str, settings: Settings) -> Source:
 
 def own_routes(routes: Mapping[SourceKind, SourceName]) -> dict[str, str]:
     """Return the kinds of a sleeve's history that do not come from the source of its bars."""
-    bars, apart = routes["bars"], {SHARED_KIND, LIVE_KIND}
+    bars, apart = routes["bars"], {SECOND_KIND, SHARED_KIND, LIVE_KIND}
     return {kind: name for kind, name in routes.items() if name != bars and kind not in apart}
 
 
@@ -51,6 +57,14 @@ def snapshots_of(sleeve: str, settings: Settings) -> TradingViewSource | None:
     if LIVE_KIND not in settings.sleeves[sleeve].sources:
         return None
     return TradingViewSource.from_settings(settings)
+
+
+def second_source_of(sleeve: str, settings: Settings) -> Source | None:
+    """Return the source that a sleeve's bars are compared with; None where there is none."""
+    name = settings.sleeves[sleeve].sources.get(SECOND_KIND)
+    if name is None:
+        return None
+    return FilesSource.second(settings) if name == "files" else build_source(name, settings)
 
 
 def series_source(settings: Settings) -> tuple[Source, str] | None:

@@ -15,7 +15,7 @@ import pytest
 
 from quant_platform.features.trend import trend_features
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.bars import published_bars
+from quant_platform.market.bars import published_bars, published_second_bars
 from quant_platform.market.hygiene import Ingested
 from quant_platform.market.prices import price_window
 from quant_platform.market.quality import quality_windows, session_quality
@@ -356,3 +356,37 @@ def test_two_vintages_of_the_factors_are_read_as_of_their_days(tmp_path: Path) -
     both = early.join(late, on="session", suffix="_restated")
     assert (both["value"] != both["value_restated"]).sum() > 1000
     assert both["value"].abs().max() < 0.2
+
+
+# -- two vendors of the same funds -----------------------------------------------------------------
+
+
+def test_two_vendors_agree_but_for_the_bars_of_which_one_is_wrong(tmp_path: Path) -> None:
+    """Two funds over two years: opens differ by a few basis points, four bars by more."""
+    published = pl.scan_parquet(real_data("us_pit_2015_2017/prices.parquet"))
+    others = pl.read_parquet(real_data("etf/etf21.parquet")).drop("adj_close")
+    folder, lake = tmp_path / "files", tmp_path / "lake"
+    for name, rows in (
+        ("own", published.filter(pl.col("symbol").is_in(["QQQ", "TLT"])).collect()),
+        ("other", others.filter(pl.col("symbol").is_in(["QQQ", "TLT"]))),
+    ):
+        (folder / name).mkdir(parents=True)
+        rows.write_parquet(folder / name / "bars.parquet")
+        reader = FolderReader(folder / name, read_mapping(None), NYSE, {"bars": 30})
+        store = ImportStore.of(lake, "own", second=name == "other")
+        store.commit(store.prepare(reader, None), AT)
+    wanted = span(FIRST, LAST, FIRST)
+    bars = published_bars(FilesSource(lake, ("own",)), "own", wanted).rows
+    second = FilesSource(lake, ("own",), is_second=True)
+    theirs = published_second_bars(second, "own", wanted).rows
+    nothing = published_actions(second, "own", wanted).rows
+    frames = {"bars": bars.lazy(), "second_bars": theirs.lazy(), "actions": nothing.lazy()}
+    returns = session_returns(frames, ReturnsSettings(), wanted)
+    made = session_quality({**frames, "returns": returns.lazy()}, HygieneSettings(), wanted)
+    found = made.filter(pl.col("flag") == "mismatch").sort("value")
+    assert found.height == 4
+    assert found["value"].min() > 0.0025
+    worst = (date(2016, 1, 27), "US:QQQ")
+    assert worst in found.select("session", "security_id").rows()
+    # Whatever the sessions on which one of the two has no bar: they are told, and are few.
+    assert made.filter(pl.col("flag") == "uncompared").height <= 20

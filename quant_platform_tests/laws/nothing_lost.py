@@ -9,6 +9,7 @@ import polars as pl
 
 from quant_platform.lakehouse.content import frame_hash
 from quant_platform.lakehouse.lake import Lake
+from quant_platform.settings.sleeve import SECOND_KIND
 from quant_platform.sources.registry import SERIES_BRANCH
 from quant_platform_tests.laws.broken import LawBroken
 from quant_platform_tests.laws.workshop import Recipe, Workshop
@@ -79,13 +80,17 @@ def check_rows_conserved(workshop: Workshop, first: date, last: date) -> None:
     first, last
         Days that bound the range.
     """
-    sources = {sleeve.sleeve.name: sleeve.source for sleeve in workshop.recipe.sleeves}
+    sleeves = workshop.recipe.sleeves
+    sources = {sleeve.sleeve.name: sleeve.source for sleeve in sleeves}
+    seconds = {sleeve.sleeve.name: sleeve.second for sleeve in sleeves if sleeve.second}
     sources[SERIES_BRANCH] = workshop.recipe.series
     for stage in workshop.stages:
         if not stage.contract.external:
             continue
         branch, kind = stage.table.split("/", maxsplit=1)
         source = sources[branch]
+        if kind == SECOND_KIND:
+            source, kind = seconds[branch], "bars"
         if kind not in source.kinds:
             found = f"its source '{source.name}' delivers no '{kind}' to compare with"
             raise LawBroken(ROWS, stage.table, None, found)

@@ -43,11 +43,12 @@ def test_contracts_of_the_graph(graph: Graph) -> None:
 def test_every_contract_has_a_table(graph: Graph) -> None:
     """A contract that nothing in the graph keeps would be covered by no law.
 
-    No shipped sleeve asks a vendor: ``snapshot`` is held to the laws where one does, in
-    ``orchestration/test_snapshots.py``.
+    No shipped sleeve asks a vendor or has a second source: ``snapshot`` and ``second_bars`` are
+    held to the laws where one does, in ``orchestration/test_snapshots.py`` and in
+    ``test_second_source.py``.
     """
     kept = {stage.contract.kind for stage in graph.stages} | {"quarantine"}
-    assert kept | {"snapshot"} == set(CONTRACTS)
+    assert kept | {"snapshot", "second_bars"} == set(CONTRACTS)
 
 
 def test_definitions(graph: Graph) -> None:

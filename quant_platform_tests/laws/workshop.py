@@ -33,6 +33,7 @@ from quant_platform.orchestration.made import Made
 from quant_platform.orchestration.making import make_range
 from quant_platform.orchestration.stage import Stage, calls
 from quant_platform.settings import Settings
+from quant_platform.settings.sleeve import SECOND_KIND
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.registry import SERIES_BRANCH, series_source
 from quant_platform_tests.small_project import EVENING, small_settings
@@ -100,12 +101,15 @@ class Recipe:
         Puts other stages in the place of the graph's.
     clock
         Wall clock.
+    seconds
+        Sources that the bars of sleeves are compared with, by sleeve.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     alter: Callable[[Source], Source] | None = None
     plant: Plant | None = None
     clock: Clock = lambda: EVENING
+    seconds: Mapping[str, Source] = field(default_factory=dict)
 
     def settings(self, folder: Path) -> Settings:
         """Return the settings of a workshop in a folder."""
@@ -115,11 +119,17 @@ class Recipe:
     def sleeves(self) -> list[SleeveContext]:
         """The sleeves, each with its source, altered or not."""
         settings = _settings(self.changes)
-        plain = sleeve_contexts(settings, Overrides(clock=self.clock))
+        plain = sleeve_contexts(settings, Overrides(self._seconds, clock=self.clock))
         if self.alter is None:
             return list(plain)
         sources = {sleeve.sleeve.name: self.alter(sleeve.source) for sleeve in plain}
-        return list(sleeve_contexts(settings, Overrides(sources, clock=self.clock)))
+        return list(sleeve_contexts(settings, Overrides(sources | self._seconds, clock=self.clock)))
+
+    @property
+    def _seconds(self) -> dict[str, Source]:
+        """Second sources by the name of their table, altered or not."""
+        alter = self.alter or (lambda source: source)
+        return {f"{name}/{SECOND_KIND}": alter(source) for name, source in self.seconds.items()}
 
     @cached_property
     def series(self) -> Source:
@@ -136,7 +146,8 @@ class Recipe:
         sources[SERIES_BRANCH] = self.series
         plant, situation = self.plant, Situation(settings.lake_root, self.clock)
         stages = None if plant is None else lambda known: plant(known, situation)
-        overrides = Overrides(sources if self.alter else None, stages, self.clock)
+        told = sources if self.alter else {}
+        overrides = Overrides(told | self._seconds, stages, self.clock)
         return build_graph(settings, overrides)
 
 

@@ -121,6 +121,14 @@ SLEEVE_REFUSALS = {
     SLEEVE + "name: krypto\n": (4, ["'krypto'", "crypto, as the file's name says"]),
     SLEEVE + "sources: {bras: simulated}\n": (4, ["unknown key 'bras' in sources", "bars"]),
     SLEEVE + "sources:\n  bars: simulatd\n": (5, ["'simulatd'", "write simulated"]),
+    SLEEVE + "sources: {bars: files, second_bars: simulated}\n": (
+        4,
+        ["second_bars comes from simulated and bars from files", "none that is invented"],
+    ),
+    SLEEVE + "sources: {bars: files, second_bars: tradingview}\n": (
+        4,
+        ["second_bars comes from tradingview", "screener"],
+    ),
     SLEEVE + "symbols: 0\n": (4, ["the number 0", "from 1 to 10000 (symbols)"]),
     SLEEVE + "symbls: 3\n": (4, ["unknown key 'symbls'", "symbols"]),
     SLEEVE + "selection: {winner_max: 3}\n": (

@@ -62,6 +62,7 @@ from quant_platform.lakehouse.contracts.scan import SCAN
 from quant_platform.lakehouse.contracts.scan_liquidity_audit import SCAN_LIQUIDITY_AUDIT
 from quant_platform.lakehouse.contracts.scan_overlap import SCAN_OVERLAP
 from quant_platform.lakehouse.contracts.screener import SCREENER
+from quant_platform.lakehouse.contracts.second_bars import SECOND_BARS
 from quant_platform.lakehouse.contracts.securities import SECURITIES
 from quant_platform.lakehouse.contracts.selection import SELECTION
 from quant_platform.lakehouse.contracts.series import SERIES
@@ -75,6 +76,7 @@ _ALL = (
     # market
     SECURITIES,
     BARS,
+    SECOND_BARS,
     ACTIONS,
     EARNINGS,
     MEMBERSHIP,

@@ -40,6 +40,10 @@ class SleeveContext:
         What tells that source's data from another's: its name and settings.
     snapshots
         What has snapshots of its screener; None where it takes none.
+    second
+        Where the bars come from that its own are compared with; None where they are not.
+    second_identity
+        What tells that source's data from another's.
     """
 
     sleeve: SleeveSettings
@@ -50,6 +54,8 @@ class SleeveContext:
     source: Source
     identity: Mapping[str, Any]
     snapshots: TradingViewSource | None = None
+    second: Source | None = None
+    second_identity: Mapping[str, Any] = field(default_factory=dict)
 
     def table(self, kind: str) -> str:
         """Name of the sleeve's table of a kind."""

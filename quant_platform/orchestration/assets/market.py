@@ -7,10 +7,13 @@ funds: a sleeve that holds such has the tables that its source delivers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import dagster as dg
+
 from quant_platform.lakehouse.windows import SessionRange
-from quant_platform.market.bars import published_bars
+from quant_platform.market.bars import published_bars, published_second_bars
 from quant_platform.market.hygiene import Ingested
 from quant_platform.market.quality import quality_windows, session_quality
 from quant_platform.market.reference import (
@@ -24,9 +27,10 @@ from quant_platform.market.reference import (
 from quant_platform.market.returns import returns_windows, session_returns
 from quant_platform.market.series import published_series
 from quant_platform.orchestration.assets.context import PortfolioContext, SleeveContext
-from quant_platform.orchestration.stage import Frames, Stage
+from quant_platform.orchestration.stage import Frames, Stage, Stored
+from quant_platform.reports.quality import quality_markdown
 from quant_platform.settings.hygiene import HygieneSettings
-from quant_platform.settings.sleeve import SHARED_KIND
+from quant_platform.settings.sleeve import SECOND_KIND, SHARED_KIND
 from quant_platform.sources.protocol import Source
 from quant_platform.sources.registry import SERIES_BRANCH
 
@@ -63,6 +67,7 @@ def market_stages(sleeve: SleeveContext) -> list[Stage]:
             "Raw daily bars as published. Late bars and corrections are new rows in later "
             "partitions.",
         ),
+        *_second_bars(sleeve),
         _actions(sleeve),
         *(
             _published(sleeve, kind, take, description)
@@ -94,6 +99,30 @@ def _published(
         group=GROUP,
         identity=sleeve.identity,
     )
+
+
+def _second_bars(sleeve: SleeveContext) -> list[Stage]:
+    """Stage of the bars that the sleeve's own are compared with; none where they are not."""
+    source = sleeve.second
+    if source is None:
+        return []
+
+    def published(_frames: Frames, _settings: Any, wanted: SessionRange) -> Ingested:
+        return published_second_bars(source, sleeve.sleeve.name, wanted)
+
+    return [
+        sleeve.stage(
+            SECOND_KIND,
+            function=published,
+            modules=(published_second_bars.__module__, type(source).__module__),
+            description="Raw daily bars as a second source published them: those of the sleeve are "
+            f"compared with them in {sleeve.table('quality')}, and nothing else reads them. "
+            "Partitioned by the session in which a row became known; rows that break the contract "
+            f"are in quarantine/{sleeve.table(SECOND_KIND)}.",
+            group=GROUP,
+            identity=sleeve.second_identity,
+        )
+    ]
 
 
 def _actions(sleeve: SleeveContext) -> Stage:
@@ -159,13 +188,34 @@ def _returns(sleeve: SleeveContext) -> Stage:
 
 def _quality(sleeve: SleeveContext) -> Stage:
     settings = sleeve.sleeve.hygiene
+    second = sleeve.second is not None
+    compared = (
+        "bars that differ from those of the second source, or are not there"
+        if second
+        else "bars are compared with no second source, for the sleeve names none"
+    )
     return sleeve.stage(
         "quality",
         function=session_quality,
         settings=settings,
         modules=(session_quality.__module__,),
         description="What is doubtful about the data of each session: stale and missing bars, "
-        "outliers without an action, late bars.",
+        f"outliers without an action, late bars; {compared}.",
         group=GROUP,
-        windows=sleeve.windows(quality_windows(settings)),
+        windows=sleeve.windows(quality_windows(settings, second=second)),
+        shown=partial(quality_shown, second=sleeve.second.name if sleeve.second else None),
     )
+
+
+def quality_shown(stored: Stored, second: str | None) -> dict[str, dg.MetadataValue]:
+    """Show the newest session of a run in the UI: its doubts, and what was compared with what."""
+    if not stored.sessions:
+        return {}
+    described = quality_markdown(
+        stored.wanted.calendar,
+        max(stored.sessions),
+        stored.tables["quality"],
+        stored.frames["bars"],
+        second=(second, stored.frames[SECOND_KIND]) if second else None,
+    )
+    return {"quality": dg.MetadataValue.md(described)}

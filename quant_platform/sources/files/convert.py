@@ -24,10 +24,10 @@ from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
 from quant_platform.sources.files.identity import Evidence, Identities, identities
 from quant_platform.sources.files.mapping import KINDS, Kind, Mapping
+from quant_platform.sources.files.publication import assumed_instants
 from quant_platform.sources.files.reading import (
     SHAPES,
     Conventions,
-    assumed_instants,
     files_of,
     read_files,
 )

@@ -14,7 +14,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.sources.files.mapping import DepartureRule, Mapping
-from quant_platform.sources.files.reading import assumed_instants
+from quant_platform.sources.files.publication import assumed_instants
 from quant_platform.sources.protocol import ACTION_SCHEMA, KNOWN_AT_BASIS
 
 _PINNED_SESSIONS = 20

@@ -25,7 +25,7 @@ import polars as pl
 from quant_platform.calendars import SessionCalendar
 from quant_platform.sources.files.departures import departures_of, ends_told, exits, leaving
 from quant_platform.sources.files.mapping import Mapping
-from quant_platform.sources.files.reading import assumed_instants
+from quant_platform.sources.files.publication import assumed_instants
 from quant_platform.sources.files.relisting import Former, listed_anew, returned
 from quant_platform.sources.files.renames import rename_links
 from quant_platform.sources.protocol import ACTION_SCHEMA, SECURITY_SCHEMA

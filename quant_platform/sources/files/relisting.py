@@ -17,7 +17,7 @@ from datetime import timedelta
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
-from quant_platform.sources.files.reading import assumed_instants
+from quant_platform.sources.files.publication import assumed_instants
 
 _ENDS = pl.Schema({"security_id": pl.String(), "session": pl.Date()})
 _LAST = pl.Schema({"symbol": pl.String(), "last": pl.Date()})

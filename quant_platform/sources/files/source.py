@@ -11,6 +11,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.settings import Settings
+from quant_platform.settings.sleeve import SECOND_KIND
 from quant_platform.sources.files.convert import SCHEMAS
 from quant_platform.sources.files.store import ImportStore, spans_of_time
 from quant_platform.sources.protocol import BAR_SCHEMA
@@ -26,18 +27,33 @@ class FilesSource:
         The lake that holds the imports.
     sleeve_names
         Sleeves that are routed here; `kinds` is what all of them have together.
+    is_second
+        Whether it answers from the imports that others are compared with.
     """
 
     lake_root: Path
     sleeve_names: tuple[str, ...]
+    is_second: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> FilesSource:
         """Return the source of the sleeves that are routed to it."""
         routed = [
-            name for name, sleeve in settings.sleeves.items() if "files" in sleeve.sources.values()
+            name
+            for name, sleeve in settings.sleeves.items()
+            if any(kind != SECOND_KIND and told == "files" for kind, told in sleeve.sources.items())
         ]
         return cls(settings.lake_root, tuple(sorted(routed)))
+
+    @classmethod
+    def second(cls, settings: Settings) -> FilesSource:
+        """Return the source of the bars that those of other sources are compared with."""
+        routed = [
+            name
+            for name, sleeve in settings.sleeves.items()
+            if sleeve.sources.get(SECOND_KIND) == "files"
+        ]
+        return cls(settings.lake_root, tuple(sorted(routed)), is_second=True)
 
     @property
     def name(self) -> str:
@@ -49,7 +65,7 @@ class FilesSource:
         """What has been imported; securities, bars and actions at least."""
         found = {"securities", "bars", "actions"}
         for sleeve in self.sleeve_names:
-            manifest = ImportStore.of(self.lake_root, sleeve).manifest()
+            manifest = self._store(sleeve).manifest()
             found.update(manifest.kinds if manifest is not None else ())
         return frozenset(found)
 
@@ -57,7 +73,7 @@ class FilesSource:
         self, calendar: SessionCalendar, sleeve: str, knowledge_sessions: Sequence[date]
     ) -> pl.DataFrame:
         """Return the raw bars that became known in the given sessions; see the protocol."""
-        store = ImportStore.of(self.lake_root, sleeve)
+        store = self._store(sleeve)
         manifest = store.required()
         spans = spans_of_time(calendar, knowledge_sessions)
         return pl.concat(
@@ -103,10 +119,13 @@ class FilesSource:
         """Return the observations that became known; see the protocol."""
         return self._known("series", calendar, branch, knowledge_sessions)
 
+    def _store(self, sleeve: str) -> ImportStore:
+        return ImportStore.of(self.lake_root, sleeve, second=self.is_second)
+
     def _known(
         self, kind: str, calendar: SessionCalendar, sleeve: str, sessions: Sequence[date]
     ) -> pl.DataFrame:
-        store = ImportStore.of(self.lake_root, sleeve)
+        store = self._store(sleeve)
         store.required()
         spans = spans_of_time(calendar, sessions)
         return pl.concat(

@@ -6,17 +6,17 @@
     <lake>/_imports/<sleeve>/imports.jsonl         every import, with the hashes of its files
     <lake>/_imports/<sleeve>/bars/<number>.parquet segments: the bars of some files of an import
     <lake>/_imports/<sleeve>/<kind>.parquet        the other kinds; ids.parquet
+    <lake>/_imports/<sleeve>.second/               the same, of what its bars are compared with
 
-Rows lie in the order in which they were known, in row groups with their bounds, so that the answer
-for one session reads the groups that hold it and nothing else. The manifest is written last: an
-import that was stopped leaves the one before.
+An import is prepared (`quant_platform.sources.files.preparing`) and then committed, if it can be
+believed. The manifest is written last: an import that was stopped leaves the one before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -25,77 +25,17 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
-from quant_platform.lakehouse.files import append_lines, file_errors, write_atomic
-from quant_platform.sources.files.again import KEYS, WITHDRAWN, Again
-from quant_platform.sources.files.convert import (
-    SCHEMAS,
-    FolderReader,
-    Reference,
-    kinds_of,
-    reference_of,
-    spans_of,
-    with_security,
-)
-from quant_platform.sources.files.manifest import (
-    ImportedFile,
-    Journal,
-    Manifest,
-    is_ended,
-    sha256_of,
-)
-from quant_platform.sources.files.mapping import KINDS
-from quant_platform.sources.files.relisting import Former
-from quant_platform.sources.files.restated import RESCALED, RESTATED
-from quant_platform.sources.files.taking import LOST, SEGMENT_SCHEMA, Taking, batches
-from quant_platform.sources.files.total_return import settled
+from quant_platform.lakehouse.files import append_lines, write_atomic
+from quant_platform.sources.files.again import Again
+from quant_platform.sources.files.convert import SCHEMAS, FolderReader, with_security
+from quant_platform.sources.files.manifest import Journal, Manifest, sha256_of
+from quant_platform.sources.files.preparing import Prepared, prepare
+from quant_platform.sources.files.segments import Segments
 
 FOLDER = "_imports"
-_ROW_GROUP = 50_000
+_SECOND = ".second"
+"""End of the folder of what a sleeve's bars are compared with; no sleeve's name has a dot."""
 _ORDER = ("known_at", "session", "security_id", "series")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A folder that has been converted and not been committed.
-
-    Parameters
-    ----------
-    manifest
-        What it was made of.
-    reference
-        Everything but the bars.
-    bars
-        All segments, as delivered.
-    new_rows
-        Rows of bars that were not in the import before.
-    new_from
-        First session of the files that are new or have changed; None where nothing was imported
-        before, or nothing is new.
-    rescaled
-        Rows of `RESCALED`: whose told history the files have in other units now.
-    withdrawn
-        Actions that were told and that the files do not tell any more.
-    lost
-        Rows of `LOST`: files that have no longer what they had.
-    others
-        Files of the other kinds, by kind.
-    unread
-        Files that look like data and that no reading takes.
-    undescribed
-        Securities that listings described and of which only bars tell now.
-    """
-
-    manifest: Manifest
-    reference: Reference
-    bars: pl.LazyFrame
-    new_rows: int
-    new_from: date | None = None
-    rescaled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RESCALED))
-    withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHDRAWN))
-    lost: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LOST))
-    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    unread: Sequence[str] = ()
-    undescribed: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,9 +51,9 @@ class ImportStore:
     root: Path
 
     @classmethod
-    def of(cls, lake_root: Path, sleeve: str) -> ImportStore:
-        """Store of a sleeve in a lake."""
-        return cls(lake_root / FOLDER / sleeve)
+    def of(cls, lake_root: Path, sleeve: str, *, second: bool = False) -> ImportStore:
+        """Store of a sleeve in a lake: its own, or of what its bars are compared with."""
+        return cls(lake_root / FOLDER / (sleeve + _SECOND if second else sleeve))
 
     @property
     def journal(self) -> Journal:
@@ -137,35 +77,31 @@ class ImportStore:
         """
         manifest = self.manifest()
         if manifest is None:
+            sleeve = self.root.name.removesuffix(_SECOND)
+            second = sleeve != self.root.name
             raise SourceError(
-                f"nothing has been imported for sleeve {self.root.name!r}",
+                f"nothing has been imported for {'second_bars of ' if second else ''}sleeve "
+                f"{sleeve!r}",
                 expected="the files that its source 'files' answers from",
-                mend=f"run 'quant import DIR --sleeve {self.root.name}'",
+                mend=f"run 'quant import DIR --sleeve {sleeve}{' --second' if second else ''}'",
             )
         return manifest
 
+    @property
+    def segments(self) -> Segments:
+        """Its files."""
+        return Segments(self.root)
+
     def bars(self, manifest: Manifest) -> pl.LazyFrame:
         """All segments, as they were delivered."""
-        return self._segments(manifest.bars)
-
-    def _segments(self, entries: Sequence[ImportedFile]) -> pl.LazyFrame:
-        """Segments that hold some files, each once; they may hold others as well."""
-        paths = {entry.segment: self.root / "bars" / entry.segment for entry in entries}
-        if not paths:
-            return pl.LazyFrame(schema=SEGMENT_SCHEMA)
-        return pl.concat([pl.scan_parquet(path) for path in paths.values()], how="diagonal")
-
-    def _rows(self, entries: Sequence[ImportedFile]) -> pl.DataFrame:
-        """Rows of some files alone."""
-        names = pl.Series([entry.file for entry in entries], dtype=pl.String)
-        return self._segments(entries).filter(pl.col("file").is_in(names.implode())).collect()
+        return self.segments.scan(manifest.bars)
 
     def known_bars(
         self, manifest: Manifest, after: datetime | None, until: datetime
     ) -> pl.DataFrame:
         """Bars that became known in a span of time, with their security, in the fixed order."""
         rows = _known(self.bars(manifest), after, until).collect()
-        ids = pl.read_parquet(self.root / "ids.parquet")
+        ids = self.segments.read("ids")
         named = with_security(rows.drop("adjusted", strict=False), ids)
         return named.sort("known_at", "session", "security_id", "symbol", maintain_order=True)
 
@@ -178,9 +114,6 @@ class ImportStore:
     ) -> Prepared:
         """Convert a folder without changing what the source answers.
 
-        The segments of unchanged files are kept; new ones have names of their own, so that nothing
-        that the manifest of the import before names is touched.
-
         Parameters
         ----------
         reader
@@ -191,126 +124,7 @@ class ImportStore:
             How to take what is new of sessions that the lake has taken in; without it, as if they
             had never been told. A mapping that has changed since makes no difference to that.
         """
-        with file_errors(self.root, "create"):
-            (self.root / "bars").mkdir(parents=True, exist_ok=True)
-        same = before is not None and before.mapping == reader.mapping.digest
-        # What the lake has taken in of another source is not held against the files.
-        again = again if before is not None else None
-        number = before.number + 1 if before is not None else 1
-        told = {entry.file: entry for entry in before.bars} if before is not None else {}
-        names = {path: path.relative_to(reader.folder).as_posix() for path in reader.files("bars")}
-        entries: dict[str, ImportedFile] = {}
-        for path, name in names.items():
-            kept = _still(told.get(name), path) if same else None
-            if kept is not None:
-                entries[name] = kept
-        changed = [path for path, name in names.items() if name not in entries]
-        self._carry(
-            entries, [entry for entry in told.values() if entry.file not in entries], number
-        )
-        taking = Taking(
-            *(reader, again, number),
-            told=told,
-            splits=before.restatements() if before is not None else pl.DataFrame(schema=RESTATED),
-            rows_of=self._rows,
-            all_rows=lambda: self._segments(list(told.values())),
-        )
-        for place, batch in enumerate(batches(changed)):
-            segment = f"{number:06d}.{place:04d}.parquet"
-            rows, counts, disorder = taking.take(batch)
-            self._write(f"bars/{segment}", rows)
-            for path in batch:
-                name, state = names[path], path.stat()
-                # Of a file that was read in part the rest is still to come.
-                stamp = state.st_mtime_ns if again is None or again.symbols is None else 0
-                entries[name] = ImportedFile(
-                    *(name, state.st_size, stamp, counts.get(name, 0), segment),
-                    out_of_order=disorder.get(name, 0),
-                    sha256=sha256_of(path),
-                    ended=is_ended(path),
-                )
-        manifest = Manifest(
-            str(reader.folder),
-            reader.mapping.digest,
-            reader.calendar.code,
-            tuple(sorted(kinds_of(reader))),
-            tuple(entries[name] for name in names.values()),
-            number,
-            tuple((f, s, day.isoformat(), r, v) for f, s, day, r, v in taking.splits.iter_rows()),
-        )
-        bars = self.bars(manifest)
-        reference = reference_of(
-            reader, bars, spans_of(bars), taking.splits, self._former(again, told)
-        )
-        kinds, withdrawn, undescribed = self._superseding(again, reference)
-        new_from = taking.new_from if same else None
-        if same and not changed:
-            new_from = bars.select(pl.col("session").max()).collect().item()
-        return Prepared(
-            *(manifest, replace(reference, kinds=kinds), bars, taking.new_rows, new_from),
-            rescaled=pl.concat([pl.DataFrame(schema=RESCALED), *taking.rescaled]),
-            withdrawn=withdrawn,
-            lost=pl.concat([pl.DataFrame(schema=LOST), *taking.lost]),
-            others={
-                kind: [path.relative_to(reader.folder).as_posix() for path in reader.files(kind)]
-                for kind in KINDS
-                if kind != "bars"
-            },
-            unread=reader.unread(),
-            undescribed=undescribed,
-        )
-
-    def _carry(
-        self,
-        entries: dict[str, ImportedFile],
-        leaving: Sequence[ImportedFile],
-        number: int,
-    ) -> None:
-        """Give files that stay a segment of their own, if theirs holds one that does not."""
-        torn = {entry.segment for entry in leaving}
-        carried = [entry for entry in entries.values() if entry.segment in torn]
-        if carried:
-            segment = f"{number:06d}.carried.parquet"
-            rows = self._rows(carried).sort("known_at", "session", "symbol", maintain_order=True)
-            self._write(f"bars/{segment}", rows)
-            entries.update({entry.file: replace(entry, segment=segment) for entry in carried})
-
-    def _former(self, again: Again | None, told: Mapping[str, ImportedFile]) -> Former:
-        """Say what the lake has taken in of ends."""
-        if again is None:
-            return Former()
-        ends = again.ends(pl.read_parquet(self.root / "actions.parquet"))
-        if not ends.height:
-            return Former()
-        # Who is told of later than the last session taken in is told of all the same.
-        securities = pl.read_parquet(self.root / "securities.parquet")
-        bars = self._segments(list(told.values())).filter(again.past)
-        last = bars.group_by("symbol").agg(last=pl.col("session").max()).collect()
-        return Former(ends, last, securities["security_id"].unique())
-
-    def _superseding(
-        self, again: Again | None, reference: Reference
-    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, int]:
-        """Everything but the bars to answer from, and what of it the files tell no more."""
-        kinds = dict(reference.kinds)
-        actions = kinds["actions"]
-        if again is None:
-            kinds["actions"] = actions.drop("noise")
-            return kinds, pl.DataFrame(schema=WITHDRAWN), 0
-        told = {kind: pl.read_parquet(self.root / f"{kind}.parquet") for kind in kinds}
-        kinds["actions"] = settled(actions, told["actions"])
-        kinds["securities"], undescribed = again.described(
-            told["securities"], kinds["securities"], reference.who.only_bars
-        )
-        withdrawn = again.withdrawn(told["actions"], kinds["actions"])
-        undone = again.undone(told["actions"], withdrawn)
-        ended = again.ended(told["membership"], kinds["membership"])
-        kinds = {
-            kind: again.superseding(told[kind], rows, KEYS[kind]) for kind, rows in kinds.items()
-        }
-        kinds["membership"] = pl.concat([kinds["membership"], ended])
-        kinds["actions"] = pl.concat([kinds["actions"], undone])
-        return kinds, withdrawn, undescribed
+        return prepare(self.segments, reader, before, again)
 
     def commit(self, prepared: Prepared, at: datetime) -> None:
         """Make what was prepared the import that the source answers from.
@@ -322,13 +136,13 @@ class ImportStore:
         at
             When that is, for the journal.
         """
-        reference, manifest = prepared.reference, prepared.manifest
-        self._write("ids.parquet", reference.who.ids)
-        self._write("departures.parquet", reference.who.departures)
+        reference, manifest, files = prepared.reference, prepared.manifest, self.segments
+        files.write("ids.parquet", reference.who.ids)
+        files.write("departures.parquet", reference.who.departures)
         for kind in SCHEMAS:
             rows = reference.kinds[kind]
             order = [name for name in _ORDER if name in rows.columns]
-            self._write(f"{kind}.parquet", rows.sort(order, maintain_order=True))
+            files.write(f"{kind}.parquet", rows.sort(order, maintain_order=True))
         line = self.journal.line(manifest.number, at, manifest, self._new_files(prepared))
         append_lines(self.journal.path, [line.encode()])
         write_atomic(self.root / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
@@ -382,23 +196,6 @@ class ImportStore:
             .join_asof(journal, on="import", by="file", strategy="backward", check_sortedness=False)
             .sort("known_at")
         )
-
-    def _write(self, name: str, rows: pl.DataFrame) -> None:
-        path = self.root / name
-        aside = path.with_name(f"{path.name}.writing")
-        rows.write_parquet(aside, row_group_size=_ROW_GROUP, compression="lz4", statistics=True)
-        aside.replace(path)
-
-
-def _still(entry: ImportedFile | None, path: Path) -> ImportedFile | None:
-    """Return the entry of a file that is what was imported, by its time or else by its bytes."""
-    if entry is None or entry.is_still(path):
-        return entry
-    state = path.stat()
-    whole = entry.changed_ns and entry.size == state.st_size and entry.sha256
-    if whole and sha256_of(path) == entry.sha256:
-        return replace(entry, changed_ns=state.st_mtime_ns)
-    return None
 
 
 def spans_of_time(

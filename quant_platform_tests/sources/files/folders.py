@@ -53,18 +53,23 @@ def write(folder: Path, tables: Mapping[str, pl.DataFrame | str]) -> Path:
 
 
 def imported(
-    folder: Path, lake: Path, mapping: Path | None = None, calendar: object = NYSE
+    folder: Path,
+    lake: Path,
+    mapping: Path | None = None,
+    calendar: object = NYSE,
+    *,
+    second: bool = False,
 ) -> tuple[FilesSource, ImportReport]:
     """Import a folder as ``quant import`` does; nothing is taken in if the report refuses it."""
     assert calendar is NYSE
     reader = FolderReader(folder, read_mapping(mapping), NYSE, {"bars": 30})
-    store = ImportStore.of(lake, SLEEVE)
+    store = ImportStore.of(lake, SLEEVE, second=second)
     before = store.manifest()
     prepared = store.prepare(reader, before)
     report = report_of(prepared, NYSE, HygieneSettings(), before)
     if not report.refusals:
         store.commit(prepared, AT)
-    return FilesSource(lake, (SLEEVE,)), report
+    return FilesSource(lake, (SLEEVE,), is_second=second), report
 
 
 def span(first: date = FIRST, last: date = LAST) -> SessionRange:
