@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -20,6 +20,7 @@ from quant_platform.lakehouse.contracts.cross_section import (
     CROSS_SECTION_MOMENTS,
     RANKED,
 )
+from quant_platform.scanners import cross_section as module
 from quant_platform.scanners.cross_section import (
     cross_section_moments,
     cross_section_windows,
@@ -290,6 +291,13 @@ def test_without_a_floor_the_absolute_rule_selects_nobody() -> None:
 
 # -- laws ------------------------------------------------------------------------------------------
 
+RAGGED = [
+    row(name, trend, trend / 5, trend / 30, day=day)
+    for day, trends in zip(
+        DAYS, [(3.0, 17.0, -4.0, 11.0), (9.0, 2.0, 8.0, 12.0), (1.0, 6.0, 7.0, -9.0)], strict=True
+    )
+    for name, trend in zip("abcd", trends, strict=True)
+]
 MANY = [
     row(name, trend=trend + 3 * number, distance=trend / 5, slope=trend / 30, day=day)
     for number, day in enumerate(DAYS)
@@ -304,6 +312,28 @@ def test_a_range_is_its_days_and_nothing_later_matters() -> None:
     upto = pl.col("session") <= DAYS[1]
     assert ranked(spoilt).filter(upto).equals(whole.filter(upto))
     assert not ranked(spoilt).equals(whole)
+
+
+def tomorrows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Take the next session's trend, as a join shifted the wrong way does."""
+    later = pl.col("trend_score").shift(-1).over("security_id", order_by="session")
+    return rows.with_columns(trend_score=later.fill_null(pl.col("trend_score")))
+
+
+def normalised(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rank the trend among everything that was asked for."""
+    return rows.with_columns(trend_score=pl.col("trend_score").rank().cast(pl.Float32))
+
+
+@pytest.mark.parametrize("leak", [tomorrows, normalised])
+def test_a_planted_look_ahead_makes_ranges_differ(
+    leak: Callable[[pl.DataFrame], pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = module._described
+    monkeypatch.setattr(module, "_described", lambda *told: leak(honest(*told)))
+    whole, parts = ranked(RAGGED), pl.concat([ranked(RAGGED, days=[day]) for day in DAYS])
+    assert parts.select("session", "security_id").equals(whole.select("session", "security_id"))
+    assert not parts["composite_score"].equals(whole["composite_score"])
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
