@@ -19,8 +19,12 @@ Make = Callable[..., SmallProject]
 def test_every_family_shows_its_features(tmp_path: Path) -> None:
     """Found in the graph: a family that is added is asked."""
     graph = build_graph(small_settings(tmp_path))
-    families = [stage for stage in graph.stages if stage.kind.startswith("features_")]
-    assert len({stage.kind for stage in families}) >= 8
+    families = [
+        stage
+        for stage in graph.stages
+        if stage.kind.startswith("features_") or stage.kind == "cross_section"
+    ]
+    assert len({stage.kind for stage in families}) >= 9
     for stage in families:
         assert stage.shown is not None, stage.table
 
