@@ -24,6 +24,23 @@ def test_a_trailing_beta_has_the_same_bytes_wherever_the_rows_begin(cut: int) ->
     assert np.array_equal(alone, whole[:, 1:2], equal_nan=True)
 
 
+def test_coefficients_and_errors_are_those_of_their_definitions() -> None:
+    """Newey and West (1987), lag by lag: what holds without statsmodels as well."""
+    found = exposures(SERIES, FACTORS, 240, 4)
+    height, terms = FACTORS.shape
+    inverse = np.linalg.inv(FACTORS.T @ FACTORS)
+    for lane in range(5):
+        slopes = np.linalg.lstsq(FACTORS, SERIES[:, lane])[0]
+        score = FACTORS * (SERIES[:, lane] - FACTORS @ slopes)[:, None]
+        spread = score.T @ score
+        for lag in range(1, 5):
+            together = score[lag:].T @ score[:-lag]
+            spread += (1 - lag / 5) * (together + together.T)
+        error = np.sqrt(np.diag(inverse @ spread @ inverse) * height / (height - terms))
+        assert found.coefficient[:, lane] == pytest.approx(slopes, abs=1e-8)
+        assert found.error[:, lane] == pytest.approx(error, abs=1e-8)
+
+
 def test_coefficients_and_errors_are_those_of_statsmodels() -> None:
     models = pytest.importorskip("statsmodels.api", reason="statsmodels is in the extra dev")
     found = exposures(SERIES, FACTORS, 240, 4)
