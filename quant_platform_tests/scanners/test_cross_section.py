@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from quant_platform.errors import ContractError
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.lakehouse.contracts.cross_section import (
     CROSS_SECTION,
@@ -267,6 +269,21 @@ def test_who_lacks_a_feature_is_judged_by_the_floors(lacking: str) -> None:
     # A floor without a value fails; of the slope there is no floor.
     assert made["selected"][2] == (lacking == "avwap_slope")
     np.testing.assert_allclose(made["composite_rank"].drop_nulls(), [1, 2 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize("name", [*RANKED, "adv_shares_20"])
+def test_a_value_that_is_no_number_never_comes_to_be_ranked(name: str) -> None:
+    """Polars takes NaN for the largest of all: it would pass every floor. A lacking one is null."""
+    sources = [w.table for w in cross_section_windows().values()]
+    (source,) = [table for table in sources if name in CONTRACTS[table].columns]
+    column = CONTRACTS[source].columns[name]
+    schema = type(dy.Schema)("Value", (dy.Schema,), {name: column})
+    values = pl.DataFrame({name: [7.0, None]}, schema={name: column.dtype})
+    assert schema.is_valid(values)
+    assert not schema.is_valid(values.fill_null(float("nan")))
+    rows = [{**row(f"s{number}", 6.0), name: float("nan")} for number in range(2)]
+    with pytest.raises(ContractError, match="nan"):
+        ranked(rows, ASKED)
 
 
 def test_a_feature_without_weight_may_be_lacking() -> None:
