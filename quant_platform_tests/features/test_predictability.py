@@ -124,16 +124,10 @@ def test_places_of_noise_are_uniform(name: str) -> None:
     assert kstest(places, "uniform").pvalue > 0.01 / len(STATISTICS)
 
 
-@pytest.mark.parametrize("length", [250, 500])
-def test_the_exponent_of_noise_is_one_half(length: int) -> None:
-    """Of the stored length, and of another one that is calibrated the same way."""
+def test_the_exponent_of_noise_is_one_half() -> None:
     noise = stored_noise()["rescaled_slope"]
-    if length != STATISTICS["rescaled_slope"].length:
-        other = {"rescaled_slope": Statistic(rescaled_slope, length)}
-        noise = noise_of(noise_table(other, series=4_000))["rescaled_slope"]
-    fresh = rescaled_slope(np.random.default_rng(FRESH).standard_normal((length, 2000)))
-    assert fresh.mean() > 0.55
-    assert hurst(fresh, noise).mean() == pytest.approx(0.5, abs=0.01)
+    fresh = np.random.default_rng(FRESH).standard_normal((250, 2000))
+    assert hurst(rescaled_slope(fresh), noise).mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_table_says_what_it_was_made_of_and_is_made_again_alike() -> None:
@@ -159,3 +153,12 @@ def test_half_of_the_equals_are_below() -> None:
     noise = noise_of(table)["memory_depth"]
     none = noise.value == 0
     assert noise.place(np.array([0.0]))[0] == pytest.approx(noise.upto[none][0] / 2)
+
+
+def test_the_exponent_of_longer_noise_is_one_half_as_well() -> None:
+    """Of 500 values the slope is as wrong as of 250, by another amount: its own noise tells it."""
+    longer = {"rescaled_slope": Statistic(rescaled_slope, 500)}
+    noise = noise_of(noise_table(longer, series=4_000))["rescaled_slope"]
+    fresh = noise_table(longer, seed=FRESH, series=2_000)["mean"].unique().to_numpy()
+    assert fresh[0] > 0.55
+    assert hurst(fresh, noise)[0] == pytest.approx(0.5, abs=0.01)
