@@ -7,13 +7,11 @@
    what was known at that instant and nothing later.
 3. The *knowledge session* of an instant is the first session whose cutoff is at or after it: the
    partition in which a row with that ``known_at`` is stored, and the first that may use it.
-4. *Blocks* cut the ordinals into runs of a fixed length. A rolling kernel that restarts at each
-   block's first session gives the same bytes whatever range it was asked for.
 
 An unscheduled closure that is added in the middle of history takes one from the ordinal of every
-later session. Blocks and rebalance grids after it therefore shift, and what was computed on them
-has to be computed again; earlier sessions keep ordinals, blocks and results. A closure of the
-latest days (the usual case) disturbs nothing that is stored.
+later session. Rebalance grids after it therefore shift, and what was computed on them has to be
+computed again; earlier sessions keep ordinals and results. A closure of the latest days (the usual
+case) disturbs nothing that is stored.
 """
 
 from __future__ import annotations
@@ -252,15 +250,6 @@ class SessionCalendar:
         if position == 0:
             raise self._not_a_session(day)
         return self.sessions[position - 1]
-
-    def block_start(self, session: date, length: int) -> date:
-        """Return the first session of the block of `length` sessions that holds `session`.
-
-        Blocks start at ordinals 0, `length`, 2·`length`, … and depend on nothing else.
-        """
-        if length < 1:
-            raise CalendarError(f"a block of {length} sessions", expected="one session or more")
-        return self.sessions[self.ordinal(session) // length * length]
 
     def frame(self) -> pl.DataFrame:
         """Return ``session`` (Date), ``ordinal`` (Int64) and ``cutoff`` (Datetime UTC), ascending.

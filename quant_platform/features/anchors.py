@@ -3,6 +3,11 @@
 Money and units are summed up from the first session of the year that the asked sessions are in,
 forwards and backwards, so that what lies between two sessions is a difference of two sums that do
 not depend on where a range begins. The family's ranges are parted at the years for that.
+
+Prices come to the cent, so that a close which equals an average, two equal lows or a gap of exactly
+4 percent are common, while a quotient or a sum has last bits of its own. What differs by less than
+`SAME` is therefore equal: of equal lows or highs the latest counts, of equal scores that of the
+anchor with the higher priority, a gap of 4 percent is one, a close on its average is not above it.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ GAP = 4.0
 """Percent."""
 SLOPE_SESSIONS = 10
 SWING = 20
+SAME = 1e-9
+"""Share by which prices must differ to be different: far more than rounding, less than a tick."""
 
 _Rows = npt.NDArray[np.int64]
 _Truth = npt.NDArray[np.bool_]
@@ -85,11 +92,12 @@ def anchor_rows(block: Block) -> dict[str, _Rows]:
     gaps = gap(block.last(asked + OLDEST + 1))[-len(recent.close) :]
     return {
         "year_to_date": _first_of(block, "Y")[-asked:],
-        "gap": _last(np.abs(gaps) >= GAP, here),
+        "gap": _last(gapped(gaps), here),
         "breakout": _last(breakout, here),
         "month_to_date": _first_of(block, "M")[-asked:],
         "swing_low": _latest(last.low, lowest(last.low, SWING), here),
-        "swing_high": _latest(last.high, highest(last.high, SWING), here),
+        # The highest high is the lowest of their negatives.
+        "swing_high": _latest(-last.high, -highest(last.high, SWING), here),
     }
 
 
@@ -98,12 +106,26 @@ def gap(block: Block) -> Matrix:
     return 100 * (block.open / block.before - 1)
 
 
+def gapped(gaps: Matrix) -> _Truth:
+    """Whether a gap is one of at least `GAP` percent."""
+    return np.asarray(np.abs(gaps) >= GAP - 100 * SAME)
+
+
+def above(value: Matrix, level: Matrix) -> _Truth:
+    """Whether a price is above a level by more than rounding."""
+    return np.asarray(value > (1 + SAME) * level)
+
+
+def below(value: Matrix, level: Matrix) -> _Truth:
+    """Whether a price is below a level by more than rounding."""
+    return np.asarray(value < (1 - SAME) * level)
+
+
 def _breakout(block: Block) -> _Truth:
     """Much volume, a close in the top 30 percent of the range and above the 5-session high."""
-    place = block.close - block.low >= 0.7 * (block.high - block.low)
-    above = block.close > shifted(highest(block.high, 5), 1)
-    usual = mean(block.volume, SWING)
-    return np.asarray((block.volume > 1.8 * usual) & place & above)
+    top = ~below(block.close, 0.3 * block.low + 0.7 * block.high)
+    higher = above(block.close, shifted(highest(block.high, 5), 1))
+    return above(block.volume, 1.8 * mean(block.volume, SWING)) & top & higher
 
 
 def _first_of(block: Block, period: str) -> _Rows:
@@ -123,14 +145,16 @@ def _last(event: _Truth, here: _Rows) -> _Rows:
 
 
 def _latest(price: Matrix, extreme: Matrix, here: _Rows) -> _Rows:
-    """Row of the extreme price of the last sessions, the latest of equals."""
+    """Row of the lowest price of the last sessions, the latest of equals."""
     asked = len(here)
-    wanted, none = extreme[-asked:], np.int8(SWING)
+    lowest, none = extreme[-asked:], np.int8(SWING)
+    wanted = lowest + SAME * np.abs(lowest)
     back = np.full(wanted.shape, none)
     for sessions in range(min(SWING, len(price))):
         begin = len(price) - asked - sessions
         earlier = price[max(begin, 0) : len(price) - sessions]
-        differs = earlier != wanted[-len(earlier) :]
+        # Not "higher than": a price that is lacking is not the lowest.
+        differs = ~(earlier <= wanted[-len(earlier) :])
         place = np.maximum(differs.view(np.int8) * none, np.int8(sessions))
         least = back[-len(earlier) :]
         np.minimum(least, place, out=least)
@@ -216,16 +240,15 @@ def anchored(block: Block, rows: _Rows) -> Anchored:
     now, before = average(0), average(1)
     start = np.where(age < SLOPE_SESSIONS, first, average(SLOPE_SESSIONS))
     slope = 100 * (now / start - 1) / np.minimum(age, SLOPE_SESSIONS)
-    above = [
-        price > level for price, level in zip(paid.close, (now, before, average(2)), strict=True)
-    ]
+    levels = (now, before, average(2))
+    higher = [above(price, level) for price, level in zip(paid.close, levels, strict=True)]
     return Anchored(
         age=np.broadcast_to(age, now.shape),
         average=now,
         slope=slope,
         distance=100 * (paid.close[0] / now - 1),
-        reclaim=above[0] & (paid.close[1] < before),
-        acceptance=above[0] & above[1] & above[2],
+        reclaim=higher[0] & below(paid.close[1], before),
+        acceptance=higher[0] & higher[1] & higher[2],
     )
 
 
@@ -277,8 +300,9 @@ def setup(block: Block) -> Setup:
         chosen = np.zeros(score.shape, dtype=np.int8)
         for place, one in enumerate(found[1:], start=1):
             own = one.score(PRIORITY[ANCHORS[place]])
-            np.maximum(chosen, np.int8(place) * (own > score).view(np.int8), out=chosen)
-            np.maximum(score, own, out=score)
+            better = own > score + SAME
+            np.maximum(chosen, np.int8(place) * better.view(np.int8), out=chosen)
+            np.copyto(score, own, where=better)
         known = np.isfinite(score)
         best = _chosen(found, chosen, known)
         near_by = [np.abs(one.average / best.average - 1) <= 0.01 for one in found]

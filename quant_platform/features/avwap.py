@@ -22,7 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from quant_platform.features.anchors import GAP, SWING, Setup, gap, setup, typical
+from quant_platform.features.anchors import SWING, Setup, above, below, gap, gapped, setup, typical
 from quant_platform.features.family import Family
 from quant_platform.features.finite import Block, finite_features, finite_windows
 from quant_platform.features.rolling import Matrix, lowest, mean
@@ -119,7 +119,7 @@ def setup_state(block: Block) -> Matrix:
     sides = [STATES.index(name) for name in POSITIONS]
     place = position(block)
     side = np.where(np.isnan(place), np.nan, np.array(sides)[np.nan_to_num(place).astype(int)])
-    holds = [np.abs(block.answer(gap(block))) >= GAP, best.reclaim, best.acceptance]
+    holds = [gapped(block.answer(gap(block))), best.reclaim, best.acceptance]
     return np.where(np.isnan(side), np.nan, np.select(holds, [0.0, 1.0, 2.0], side))
 
 
@@ -136,8 +136,8 @@ def extension(block: Block) -> Matrix:
 def structure(block: Block) -> Matrix:
     """Order of the close and its means."""
     short, long = mean(block.close, 20), mean(block.close, 50)
-    rising = (block.close > short) & (short > long)
-    falling = (block.close < short) & (short < long)
+    rising = above(block.close, short) & above(short, long)
+    falling = below(block.close, short) & below(short, long)
     return rising.astype(np.float64) - falling + STRUCTURES.index("mixed")
 
 

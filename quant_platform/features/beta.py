@@ -3,8 +3,8 @@
 1. Total returns of the sleeve, as its ``returns`` held them, and of the benchmark, are laid out
    session by session. What became known later moved the return of the session in which it did, so
    that no row is ever restated.
-2. Betas are slopes over trailing windows, sums of calendar-fixed pieces (see
-   `quant_platform.features.regression`).
+2. Betas are slopes over trailing windows, whose sums add in an order that the window's length alone
+   decides (`quant_platform.features.rolling`).
 3. A session is one of *crisis* where VIX is above the 75th percentile of its trailing 252 sessions,
    all of them as first published, on time: the kind of a session is settled at its own cutoff, and
    one whose VIX came late is of neither kind.
@@ -29,7 +29,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from quant_platform.features.panel import places_of, rows_of
 from quant_platform.features.regression import (
-    PIECE,
     Exposures,
     Mask,
     Matrix,
@@ -58,11 +57,11 @@ def beta_windows(benchmark: str, series: str) -> dict[str, Window]:
     series
         Table of VIX and factors; empty for none.
     """
-    windows = {"returns": Window("returns", LONG - 1, PIECE)}
+    windows = {"returns": Window("returns", LONG - 1)}
     if benchmark:
-        windows["benchmark"] = Window(benchmark, LONG - 1, PIECE)
+        windows["benchmark"] = Window(benchmark, LONG - 1)
     if series:
-        windows["series"] = Window(series, LONG + YEAR - 2, PIECE, withdraws=False)
+        windows["series"] = Window(series, LONG + YEAR - 2, withdraws=False)
     return windows
 
 
@@ -149,7 +148,6 @@ class _Market:
 
     days: npt.NDArray[np.datetime64]
     year_before: npt.NDArray[np.datetime64]
-    first: int
     owners: pl.Series
     returns: Matrix
     benchmark: Vector
@@ -172,7 +170,6 @@ class _Market:
         return cls(
             days,
             np.array(before, dtype="datetime64[D]"),
-            first,
             asked,
             _laid(rows, days, asked),
             _laid(
@@ -207,11 +204,11 @@ def _betas(
     """Betas of some securities by column, and their sessions of crisis."""
     found = {}
     for name, length in (("beta_252", YEAR), ("beta_63", QUARTER)):
-        beta, count = trailing_beta(returns, market.benchmark, market.first, length)
+        beta, count = trailing_beta(returns, market.benchmark, length)
         found[name] = np.where(count >= _least(length, missing), beta, np.nan)
     found["beta_stability"] = _stability(found["beta_63"])
     (crisis, stressed), (normal, calm) = (
-        trailing_beta(returns, market.benchmark, market.first, LONG, kind) for kind in kinds
+        trailing_beta(returns, market.benchmark, LONG, kind) for kind in kinds
     )
     enough = (stressed >= settings.least_of_each) & (calm >= settings.least_of_each)
     found["beta_crisis"] = np.where(enough, crisis, np.nan)

@@ -12,51 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from quant_platform.features.rolling import window_sum
+
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-PIECE = 21
-"""Sessions of the calendar-fixed pieces that trailing sums are put together from."""
-
-
-def trailing_sum(values: Matrix, first: int, length: int) -> Matrix:
-    """Sum of the last ``length`` rows, for every row.
-
-    A window is the end of one piece, whole pieces, and the beginning of another, each added up by
-    itself: pieces lie at fixed places of the calendar, so that a sum has the same bytes wherever
-    the rows begin.
-
-    Parameters
-    ----------
-    values
-        NaN-free rows; what is above them counts as zero.
-    first
-        Ordinal of the first row on the calendar.
-    length
-        A multiple of `PIECE`.
-    """
-    height, width = values.shape
-    whole = length // PIECE
-    above = first % PIECE + whole * PIECE
-    below = -(above + height) % PIECE
-    padded = np.zeros((above + height + below, width))
-    padded[above : above + height] = values
-    pieces = padded.reshape(-1, PIECE, width)
-    beginning = np.cumsum(pieces, axis=1)
-    ending = np.cumsum(pieces[:, ::-1], axis=1)[:, ::-1]
-    found = beginning[whole:].copy()
-    between = np.zeros((len(found), width))
-    for number in range(1, whole):
-        between += ending[number : number + len(found), 0]
-    found += between[:, None]
-    found[:, :-1] += ending[: len(found), 1:]
-    start = above - whole * PIECE
-    return np.asarray(found.reshape(-1, width)[start : start + height])
-
 
 def trailing_beta(
-    returns: Matrix, benchmark: Vector, first: int, length: int, chosen: Mask | None = None
+    returns: Matrix, benchmark: Vector, length: int, chosen: Mask | None = None
 ) -> tuple[Matrix, npt.NDArray[np.int64]]:
     """Slope of the returns on the benchmark's over the last ``length`` rows.
 
@@ -64,8 +28,8 @@ def trailing_beta(
     ----------
     returns, benchmark
         Returns, NaN for none.
-    first, length
-        As of `trailing_sum`.
+    length
+        Rows of the window, fewer near the top.
     chosen
         Rows that count; all of them by default.
 
@@ -80,7 +44,7 @@ def trailing_beta(
     own = np.where(there, returns, 0.0)
     other = np.where(there, np.nan_to_num(benchmark)[:, None], 0.0)
     count, sums, others, both, squares = (
-        trailing_sum(part, first, length)
+        window_sum(part, length)
         for part in (there.astype(np.float64), own, other, own * other, other * other)
     )
     known = np.maximum(count, 1)

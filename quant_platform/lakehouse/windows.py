@@ -2,13 +2,11 @@
 
 A table declares a window for each of its inputs. Everything derives from that one object: Dagster's
 partition mapping, the rows that the IO manager hands over, the sessions that must be there, and the
-inputs that the provenance hashes. With output session D, look-back L and block length B:
+inputs that the provenance hashes. With output session D and look-back L:
 
 - D *needs* the sessions D − L … D of the input. If one of them was never materialised D cannot be
   made; if one is blocked, D is blocked.
-- A range *loads* from L sessions before the start of its first session's block, because a kernel
-  that begins its running sums at the block's start gives the same bytes for any range (B = 0: no
-  blocks, L sessions before the first).
+- A range *loads* from L sessions before its first session to its last.
 - A table's window on *itself* ends one session before the first requested one: rows inside the
   range are about to be replaced, and must not be read.
 - An input on *another calendar* is needed on all of its own sessions from the day of D − L, counted
@@ -44,8 +42,6 @@ class Window:
         Name of the input table.
     lookback
         Sessions before the output session that its value may depend on.
-    block
-        Length of the calendar-fixed blocks in which the kernel restarts; 0 for none.
     own
         The input carries what the sessions before left: the table itself, or one made together
         with it. Only sessions before the first requested one are read.
@@ -62,17 +58,11 @@ class Window:
 
     table: str
     lookback: int = 0
-    block: int = 0
     own: bool = False
     required: bool = True
     withdraws: bool = True
     calendar: SessionCalendar | None = None
     begins: date | None = None
-
-    @property
-    def reach(self) -> int:
-        """Sessions before an output session that may be loaded for it."""
-        return self.lookback + max(self.block - 1, 0)
 
     def on(self, output: SessionCalendar, calendar: SessionCalendar, begins: date) -> Window:
         """Return the window with what its input is known to be.
@@ -147,8 +137,7 @@ class SessionRange:
         if window.calendar is not None:
             return self._days(window, session, origin)
         position = self.calendar.ordinal(session)
-        start = position // window.block * window.block if window.block else position
-        first = max(max(start, origin) - window.lookback, origin)
+        first = max(position - window.lookback, origin)
         return first, position - 1 if window.own else position
 
     def needed(self, window: Window, session: date) -> tuple[int, int]:
@@ -185,10 +174,7 @@ class SessionRange:
         return found
 
     def readers(self, window: Window, changed: Collection[date]) -> set[date]:
-        """Output sessions of which a run alone would read one of these sessions of the input.
-
-        More than those that need one: a block's sums begin a look-back before its first session.
-        """
+        """Output sessions of which a run alone would read one of these sessions of the input."""
         axis = self.axis(window)
         ordinals = sorted(axis.ordinal(day) for day in changed)
         found = set()

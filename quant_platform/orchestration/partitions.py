@@ -79,36 +79,31 @@ def daily_partitions(calendar: SessionCalendar, history_start: date) -> DailyPar
     )
 
 
-def lookback_mapping(
-    lookback: int, *, block: int = 0, self_dependent: bool = False
-) -> TimeWindowPartitionMapping:
+def lookback_mapping(lookback: int, *, self_dependent: bool = False) -> TimeWindowPartitionMapping:
     """Return the mapping from a session to the upstream sessions that its computation needs.
 
     Parameters
     ----------
     lookback
         Sessions before the session itself; 0 is the session alone.
-    block
-        Length of the calendar-fixed block that the kernel restarts with; the session may be the
-        last of its block, and the block's first session needs its look-back too.
     self_dependent
         For carried state: the `lookback` sessions before the session, without the session itself.
     """
     if self_dependent:
-        if lookback < 1 or block:
+        if lookback < 1:
             raise ConfigError(
-                f"a self-dependency with look-back {lookback} and block {block}",
-                expected="a look-back of one session or more and no block",
+                f"a self-dependency with look-back {lookback}",
+                expected="a look-back of one session or more",
                 mend="carry state from the session before",
             )
         return TimeWindowPartitionMapping(start_offset=-lookback, end_offset=-1)
-    if lookback < 0 or block < 0:
+    if lookback < 0:
         raise ConfigError(
-            f"a look-back of {lookback} sessions in blocks of {block}",
-            expected="zero or more of each",
+            f"a look-back of {lookback} sessions",
+            expected="zero or more",
             mend="look back, never ahead",
         )
-    return TimeWindowPartitionMapping(start_offset=-(_walked(lookback) + max(block - 1, 0)))
+    return TimeWindowPartitionMapping(start_offset=-_walked(lookback))
 
 
 def other_calendar_mapping(lookback: int) -> TimeWindowPartitionMapping:

@@ -30,8 +30,7 @@ _LEGEND = (
     "- *from*: the first session that has rows; before it a table is empty.",
     "- *inputs*: `−20 … 0` are the 20 sessions before the output session and the session itself, "
     "counted on the output's calendar; `all` is from the input's first session. *in days of*: the "
-    "input has another calendar and is read on all of its sessions in those days. *blocks*: how "
-    "far further back a kernel begins, so that a range equals its single days. *own*: the table "
+    "input has another calendar and is read on all of its sessions in those days. *own*: the table "
     "itself, before the range; *carried*: a table made together with it, likewise, of which "
     "Dagster is not told. *optional*: read as far as it is there. *blocked is empty*: a blocked "
     "session of the input counts as one without rows, where it would block the output otherwise.",
@@ -132,8 +131,6 @@ def _described(window: Window, stage: Stage) -> str:
     parts = [f"`{window.table}` {reach}"]
     if window.calendar is not None:
         parts.append(f"in days of {window.calendar.code}")
-    if window.block:
-        parts.append(f"blocks of {window.block}")
     if window.own:
         parts.append("own" if window.table == stage.table else "carried")
     if not window.required:

@@ -311,7 +311,7 @@ def _mapping(window: Window) -> dg.TimeWindowPartitionMapping:
     """Partition mapping that says to Dagster what a window says to the IO manager."""
     if window.calendar is not None:
         return other_calendar_mapping(window.lookback)
-    return lookback_mapping(window.lookback, block=window.block, self_dependent=window.own)
+    return lookback_mapping(window.lookback, self_dependent=window.own)
 
 
 def _definition_metadata(stage: Stage) -> dict[str, Any]:
@@ -333,7 +333,6 @@ def _definition_metadata(stage: Stage) -> dict[str, Any]:
             else f"{window.lookback} sessions back"
         )
         + (", before the range" if window.own else "")
-        + (f", in blocks of {window.block}" if window.block else "")
         for window in stage.windows.values()
     }
     return {

@@ -1,4 +1,4 @@
-"""Arithmetic on sessions: ordinals, windows, cutoffs, knowledge sessions, blocks."""
+"""Arithmetic on sessions: ordinals, windows, cutoffs, knowledge sessions."""
 
 from __future__ import annotations
 
@@ -151,22 +151,10 @@ def test_latest_refuses_a_clock_outside_the_cover() -> None:
         NYSE.latest(datetime(2024, 1, 2))  # noqa: DTZ001
 
 
-@given(
-    calendar=calendars, ordinal=st.integers(0, 9_000), length=st.sampled_from([1, 21, 63, 252, 999])
-)
-def test_blocks_start_at_multiples_of_their_length(calendar, ordinal, length) -> None:
-    session = calendar.sessions[ordinal]
-    start = calendar.ordinal(calendar.block_start(session, length))
-    assert start % length == 0
-    assert start <= ordinal < start + length
-
-
-def test_blocks_do_not_move_with_the_horizon() -> None:
+def test_ordinals_do_not_move_with_the_horizon() -> None:
     other = build_calendar("XNYS", horizon=date(2026, 12, 31), grace=timedelta(0))
     for session in NYSE.between(date(2019, 1, 1), date(2021, 1, 1)):
-        assert other.block_start(session, 252) == NYSE.block_start(session, 252)
-    with pytest.raises(CalendarError, match="block"):
-        NYSE.block_start(date(2024, 3, 4), 0)
+        assert other.ordinal(session) == NYSE.ordinal(session)
 
 
 def test_the_frame_is_the_calendar() -> None:

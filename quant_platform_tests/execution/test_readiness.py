@@ -160,7 +160,7 @@ def test_orders_say_what_was_sent() -> None:
 
 def test_the_windows_are_of_the_session_alone() -> None:
     for windows in (readiness_windows(settings()), submit_windows(settings())):
-        assert all(window.reach == 0 and not window.own for window in windows.values())
+        assert all(window.lookback == 0 and not window.own for window in windows.values())
     assert set(submit_windows(settings())) == {"orders_plan", "execution_ready"}
 
 

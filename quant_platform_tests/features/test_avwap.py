@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from quant_platform.features.anchors import setup
+from quant_platform.features.anchors import anchor_rows, setup
 from quant_platform.features.avwap import AVWAP
 from quant_platform.features.finite import Block
 from quant_platform.lakehouse.contracts.features_avwap import (
@@ -45,16 +45,21 @@ def flat(*prices: float, volume: float = 100.0) -> list[Bar]:
     return [(price, price, price, price, volume) for price in prices]
 
 
-def told(
-    bars: Sequence[Bar], last: date, *, atr: float = 0.5, score: float = 10.0
-) -> dict[str, float | str | None]:
-    """Say all columns of the last session of a path."""
+def block_of(bars: Sequence[Bar], last: date, *, atr: float = 0.5, score: float = 10.0) -> Block:
+    """Lay a path out so that it ends with a session."""
     size = len(bars)
     end = CALENDAR.ordinal(last) + 1
     days = np.array(CALENDAR.sessions[end - size - 1 : end], dtype="datetime64[D]")
     prices = (np.array(column, dtype=float)[:, None] for column in zip(*bars, strict=True))
     state = {"atr_14": np.full((size, 1), atr), "trend_score": np.full((size, 1), score)}
-    block = Block(*prices, state, session=days[1:], previous=days[:-1])
+    return Block(*prices, state, session=days[1:], previous=days[:-1])
+
+
+def told(
+    bars: Sequence[Bar], last: date, *, atr: float = 0.5, score: float = 10.0
+) -> dict[str, float | str | None]:
+    """Say all columns of the last session of a path."""
+    block = block_of(bars, last, atr=atr, score=score)
     found: dict[str, float | str | None] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
         for name, function in AVWAP.functions.items():
@@ -303,3 +308,67 @@ def test_averages_have_the_same_bytes_wherever_the_rows_begin() -> None:
         alone = best(stop - 366, stop, 1)
         assert best(stop - 366 - 2, stop, stop - 460) == alone
         assert best(0, stop, stop - 460) == alone
+
+
+# -- ties ------------------------------------------------------------------------------------------
+
+DECIDED = ("anchor", "anchor_age", "position", "setup_state", "extension", "structure")
+"""Columns that jump where a comparison tips over."""
+
+
+def nudged(bars: Sequence[Bar], random: np.random.Generator) -> list[Bar]:
+    """Move each price by a last bit, or not, as another vendor's arithmetic would."""
+    told = np.array(bars)
+    away = np.nextafter(told, np.inf * random.choice([-1.0, 1.0], told.shape))
+    told = np.where(random.random(told.shape) < 0.5, away, told)
+    told[:, 1] = told[:, :4].max(axis=1)
+    told[:, 2] = told[:, :4].min(axis=1)
+    return [tuple(bar) for bar in told.tolist()]  # type: ignore[misc]
+
+
+def ticking(random: np.random.Generator) -> list[Bar]:
+    """Walk on a coarse grid of prices that have no exact binary form: equals are everywhere."""
+    tick = float(random.choice([0.01, 0.05, 0.1, 0.37]))
+    close = np.maximum(np.cumsum(random.choice([-2, -1, 0, 0, 0, 1, 2], 60)) + 60, 20)
+    begin = np.concatenate([close[:1], close[:-1]])
+    high = np.maximum(begin, close) + random.integers(0, 3, 60)
+    low = np.minimum(begin, close) - random.integers(0, 3, 60)
+    volume = random.choice([100.0, 100.0, 300.0], 60)
+    prices = tick * np.column_stack([begin, high, low, close])
+    return [tuple(bar) for bar in np.column_stack([prices, volume]).tolist()]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_last_bit_of_a_price_decides_nothing(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    bars = ticking(random)
+    plain, other = told(bars, MARCH), told(nudged(bars, random), MARCH)
+    assert {name: other[name] for name in DECIDED} == {name: plain[name] for name in DECIDED}
+
+
+@pytest.mark.parametrize("price", [10.1, 33.3, 0.7])
+def test_a_price_that_stands_still_is_neither_above_nor_below_its_average(price: float) -> None:
+    """Sums of it, weighted by volume, have last bits; a pinned share reclaims nothing."""
+    random = np.random.default_rng(3)
+    for session in range(20):
+        bars = flat(*[price] * (60 + session))
+        bars = [(*bar[:4], float(random.integers(100, 10**6))) for bar in bars]
+        found = told(bars, CALENDAR.offset(MARCH, session))
+        said = found["anchor"], found["setup_state"], found["structure"]
+        assert said == ("year_to_date", "at", "mixed")
+
+
+def test_of_equals_the_latest_low_counts_whatever_their_last_bits() -> None:
+    """The month and the high are far below; of two lows at 90 the one of five sessions ago."""
+    path = flat(*[100.0] * 10, 90.0, *[94.0] * 12, 90.0, *[94.0] * 4)
+    for bits in (0.0, np.inf, -np.inf):
+        moved = [(*(np.nextafter(p, bits) if bits else p for p in bar[:4]), bar[4]) for bar in path]
+        low = [*path[:10], moved[10], *path[11:]]
+        rows = anchor_rows(block_of(low, MARCH))
+        assert rows["swing_low"][-1, 0] == 23
+
+
+@pytest.mark.parametrize(("before", "after"), [(9.25, 9.62), (2.25, 2.16)])
+def test_a_gap_of_four_percent_is_one_whatever_its_last_bits(before: float, after: float) -> None:
+    assert abs(100 * (after / before - 1)) < 4
+    assert told(flat(*[before] * 29, after), MARCH)["setup_state"] == "gap_reset"

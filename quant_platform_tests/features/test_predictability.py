@@ -153,3 +153,12 @@ def test_half_of_the_equals_are_below() -> None:
     noise = noise_of(table)["memory_depth"]
     none = noise.value == 0
     assert noise.place(np.array([0.0]))[0] == pytest.approx(noise.upto[none][0] / 2)
+
+
+def test_the_exponent_of_longer_noise_is_one_half_as_well() -> None:
+    """Of 500 values the slope is as wrong as of 250, by another amount: its own noise tells it."""
+    longer = {"rescaled_slope": Statistic(rescaled_slope, 500)}
+    noise = noise_of(noise_table(longer, series=4_000))["rescaled_slope"]
+    fresh = noise_table(longer, seed=FRESH, series=2_000)["mean"].unique().to_numpy()
+    assert fresh[0] > 0.55
+    assert hurst(fresh, noise)[0] == pytest.approx(0.5, abs=0.01)

@@ -1,33 +1,44 @@
-"""Regressions of many series against statsmodels, one at a time; sums that begin anywhere."""
+"""Regressions of many series against statsmodels, one at a time; rows may begin anywhere."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from quant_platform.features.regression import exposures, trailing_beta, trailing_sum
+from quant_platform.features.regression import exposures, trailing_beta
 
 RANDOM = np.random.default_rng(3)
 FACTORS = np.column_stack([np.ones(252), RANDOM.normal(0, 0.01, (252, 6))])
 SERIES = FACTORS @ RANDOM.normal(0, 1, (7, 5)) + RANDOM.normal(0, 0.02, (252, 5))
 
 
-@pytest.mark.parametrize("first", [0, 5, 20])
-@pytest.mark.parametrize("length", [63, 252])
-def test_a_trailing_sum_is_that_of_its_window(first: int, length: int) -> None:
-    values = RANDOM.normal(size=(400, 3))
-    found = trailing_sum(values, first, length)
-    for row in (0, 1, length - 1, length, 399):
-        expected = values[max(row - length + 1, 0) : row + 1].sum(axis=0)
-        assert found[row] == pytest.approx(expected, abs=1e-12)
-
-
 @pytest.mark.parametrize("cut", [1, 20, 21, 137])
-def test_a_trailing_sum_has_the_same_bytes_wherever_the_rows_begin(cut: int) -> None:
-    values = RANDOM.normal(size=(400, 3))
-    whole, part = trailing_sum(values, 4, 252), trailing_sum(values[cut:], 4 + cut, 252)
+def test_a_trailing_beta_has_the_same_bytes_wherever_the_rows_begin(cut: int) -> None:
+    benchmark = RANDOM.normal(0, 0.01, 400)
+    returns = benchmark[:, None] + RANDOM.normal(0, 0.01, (400, 3))
+    whole, counted = trailing_beta(returns, benchmark, 252)
+    part, some = trailing_beta(returns[cut:], benchmark[cut:], 252)
     assert np.array_equal(part[251:], whole[cut + 251 :])
-    assert np.array_equal(trailing_sum(values[:, 1:2], 4, 252), whole[:, 1:2])
+    assert np.array_equal(some[251:], counted[cut + 251 :])
+    alone, _ = trailing_beta(returns[:, 1:2], benchmark, 252)
+    assert np.array_equal(alone, whole[:, 1:2], equal_nan=True)
+
+
+def test_coefficients_and_errors_are_those_of_their_definitions() -> None:
+    """Newey and West (1987), lag by lag: what holds without statsmodels as well."""
+    found = exposures(SERIES, FACTORS, 240, 4)
+    height, terms = FACTORS.shape
+    inverse = np.linalg.inv(FACTORS.T @ FACTORS)
+    for lane in range(5):
+        slopes = np.linalg.lstsq(FACTORS, SERIES[:, lane])[0]
+        score = FACTORS * (SERIES[:, lane] - FACTORS @ slopes)[:, None]
+        spread = score.T @ score
+        for lag in range(1, 5):
+            together = score[lag:].T @ score[:-lag]
+            spread += (1 - lag / 5) * (together + together.T)
+        error = np.sqrt(np.diag(inverse @ spread @ inverse) * height / (height - terms))
+        assert found.coefficient[:, lane] == pytest.approx(slopes, abs=1e-8)
+        assert found.error[:, lane] == pytest.approx(error, abs=1e-8)
 
 
 def test_coefficients_and_errors_are_those_of_statsmodels() -> None:
@@ -75,7 +86,7 @@ def test_a_trailing_beta_is_the_slope_of_its_rows() -> None:
     returns[100:110, 0] = np.nan
     chosen = RANDOM.random(300) < 0.4
     for kind in (None, chosen):
-        beta, count = trailing_beta(returns, benchmark, 7, 252, kind)
+        beta, count = trailing_beta(returns, benchmark, 252, kind)
         for lane in range(2):
             rows = np.arange(300) >= 48
             rows &= ~np.isnan(returns[:, lane]) & (True if kind is None else kind)
@@ -85,5 +96,5 @@ def test_a_trailing_beta_is_the_slope_of_its_rows() -> None:
 
 
 def test_a_benchmark_that_stands_still_has_no_beta() -> None:
-    beta, _ = trailing_beta(RANDOM.normal(size=(80, 1)), np.full(80, 0.001), 0, 63)
+    beta, _ = trailing_beta(RANDOM.normal(size=(80, 1)), np.full(80, 0.001), 63)
     assert np.isnan(beta).all()

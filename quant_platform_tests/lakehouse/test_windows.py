@@ -25,7 +25,6 @@ def windows(draw: st.DrawFn) -> Window:
     return Window(
         "branch/bars",
         lookback=draw(st.integers(0, 30)),
-        block=draw(st.sampled_from([0, 0, 1, 2, 7, 21])),
         own=draw(st.booleans()),
     )
 
@@ -60,28 +59,7 @@ def test_a_range_loads_what_each_of_its_sessions_needs_and_nothing_ahead(
     if window.own:
         every = {day for day in every if day < wanted.first}
         assert all(day < wanted.first for day in loaded)
-    assert every <= set(loaded)
-    assert all(wanted.history_start <= day <= wanted.last for day in loaded)
-    reach = CALENDAR.ordinal(wanted.first) - window.reach
-    assert all(CALENDAR.ordinal(day) >= reach for day in loaded)
-
-
-@several
-@given(windows(), days())
-def test_loaded_sessions_are_counted_from_the_start_of_the_first_block(
-    window: Window, asked: tuple[date, date, date]
-) -> None:
-    wanted = span(*asked)
-    start = wanted.first
-    if window.block:
-        while CALENDAR.ordinal(start) % window.block:
-            start = CALENDAR.offset(start, -1)
-    start = max(start, wanted.history_start)
-    begin = CALENDAR.ordinal(start) - window.lookback
-    end = CALENDAR.ordinal(wanted.first) - 1 if window.own else CALENDAR.ordinal(wanted.last)
-    assert wanted.loaded(window) == [
-        day for position, day in NEAR if begin <= position <= end and day >= wanted.history_start
-    ]
+    assert set(loaded) == every
 
 
 @several
@@ -94,21 +72,6 @@ def test_bounds_are_what_a_run_of_one_session_loads(
         first, last = wanted.bounds(window, session)
         alone = span(session, session, history=wanted.history_start)
         assert list(CALENDAR.sessions[first : last + 1]) == alone.loaded(window)
-
-
-@several
-@given(windows(), days())
-def test_sessions_of_one_block_load_from_the_same_one(
-    window: Window, asked: tuple[date, date, date]
-) -> None:
-    wanted = span(*asked)
-    if not window.block:
-        return
-    begins: dict[date, set[int]] = {}
-    for session in wanted.sessions:
-        block = CALENDAR.block_start(session, window.block)
-        begins.setdefault(block, set()).add(wanted.bounds(window, session)[0])
-    assert all(len(found) == 1 for found in begins.values())
 
 
 @several
@@ -146,11 +109,6 @@ def test_the_window_of_the_first_session_of_history_is_empty_for_its_own_table()
     wanted = span(SESSIONS[0], SESSIONS[3])
     assert wanted.loaded(Window("branch/state", 21, own=True)) == []
     assert wanted.loaded(Window("branch/bars", 21)) == SESSIONS[:4]
-
-
-def test_a_window_without_blocks_reaches_its_look_back_alone() -> None:
-    assert Window("branch/bars", 252).reach == 252
-    assert Window("branch/bars", 252, 63).reach == 314
 
 
 @pytest.mark.parametrize(
@@ -302,8 +260,7 @@ def test_an_input_that_begins_later_has_nothing_before(
     late = replace(window, begins=begins)
     loaded = wanted.loaded(late)
     assert all(day >= begins for day in loaded)
-    # What it does read is what it would have read of an input without a beginning; a block that
-    # begins before the input begins with it.
+    # What it does read is what it would have read of an input without a beginning.
     since = [day for day in wanted.loaded(window) if day >= begins]
     assert loaded == since
     for session in wanted.sessions:

@@ -15,7 +15,7 @@ from quant_platform_tests.small_project import upstream_of
 
 FIRST = date(2022, 1, 3)
 LAST = date(2023, 4, 12)
-"""320 NYSE sessions: past the 252-session look-back and the block before it."""
+"""320 NYSE sessions: past the look-back of 252 sessions."""
 
 MARKET = {
     # With this seed a security is listed and one is delisted between FIRST and LAST.

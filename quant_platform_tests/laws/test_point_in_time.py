@@ -144,7 +144,7 @@ def test_isolation_requires_that_what_is_read_is_hashed(
         own_content: Mapping[str, Mapping[date, str]] | None = None,
         grid: Collection[date] = (),
     ) -> dict[date, str]:
-        nearest = {name: replace(window, lookback=1, block=0) for name, window in windows.items()}
+        nearest = {name: replace(window, lookback=1) for name, window in windows.items()}
         return input_hashes(lake, nearest, wanted, own_content, grid)
 
     monkeypatch.setattr(making, "input_hashes", forgetful)

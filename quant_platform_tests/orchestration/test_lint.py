@@ -73,7 +73,7 @@ def test_a_clean_graph_has_no_findings() -> None:
             table("securities", partitions=None, metadata=KNOWN_AT),
             table("bars", [reads("securities")]),
             table("returns", [reads("bars", lookback_mapping(1))]),
-            table("trend", [reads("returns", lookback_mapping(252, block=63))]),
+            table("trend", [reads("returns", lookback_mapping(252))]),
             table(
                 "state",
                 [reads("returns"), reads("state", lookback_mapping(1, self_dependent=True))],

@@ -196,17 +196,9 @@ def test_upstream_keys_are_the_calendars_window(calendar: SessionCalendar, data)
     known = calendar.between(START, date(2026, 6, 16))
     session = data.draw(st.sampled_from(known))
     lookback = data.draw(st.sampled_from([0, 1, 2, 5, 21, 64]))
-    block = data.draw(st.sampled_from([0, 1, 21]))
-    needed = lookback + max(block - 1, 0)
-    expected = calendar.window(session, needed, not_before=START)
-    mapping = lookback_mapping(lookback, block=block)
+    expected = calendar.window(session, lookback, not_before=START)
+    mapping = lookback_mapping(lookback)
     assert upstream(mapping, partitions, partitions, [session]) == (expected, False)
-    # Whatever its place in its block, the block's first session has its look-back too.
-    if block:
-        first = calendar.block_start(session, block)
-        assert first < START or set(calendar.window(first, lookback, not_before=START)) <= set(
-            expected
-        )
     if lookback:
         carried = upstream(
             lookback_mapping(lookback, self_dependent=True), partitions, partitions, [session]
@@ -301,12 +293,7 @@ def test_twins_last_and_all_partition_mappings_look_ahead() -> None:
             assert "2026-06-16" in set(result.partitions_subset.get_partition_keys())
 
 
-@pytest.mark.parametrize(
-    ("lookback", "block", "self_dependent"),
-    [(-1, 0, False), (1, -1, False), (0, 0, True), (1, 21, True)],
-)
-def test_a_mapping_that_would_not_look_back_is_refused(
-    lookback: int, block: int, self_dependent: bool
-) -> None:
+@pytest.mark.parametrize(("lookback", "self_dependent"), [(-1, False), (0, True), (-1, True)])
+def test_a_mapping_that_would_not_look_back_is_refused(lookback: int, self_dependent: bool) -> None:
     with pytest.raises(ConfigError, match="look-back"):
-        lookback_mapping(lookback, block=block, self_dependent=self_dependent)
+        lookback_mapping(lookback, self_dependent=self_dependent)

@@ -54,7 +54,7 @@ def stage(table: str, windows: Mapping[str, Window], **changes: Any) -> Stage:
 
 STAGES = [
     stage(BARS, {}),
-    stage(TREND, {"bars": Window(BARS, 3, block=4)}),
+    stage(TREND, {"bars": Window(BARS, 5)}),
     stage(STATE, {"a_state": Window(STATE, 2, own=True), "bars": Window(BARS, 2)}),
 ]
 TREND_STAGE = STAGES[1]

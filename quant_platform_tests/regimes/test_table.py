@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -13,7 +16,8 @@ from quant_platform.lakehouse.contracts.regime import REGIME
 from quant_platform.lakehouse.rules import judge
 from quant_platform.lakehouse.windows import SessionRange
 from quant_platform.market.series import published_series
-from quant_platform.regimes.inputs import Inputs
+from quant_platform.regimes import table as module
+from quant_platform.regimes.inputs import Inputs, Vector
 from quant_platform.regimes.states import market_state, quadrant, volatility_state
 from quant_platform.regimes.table import TRACKS, regime, regime_windows
 from quant_platform_tests.lakehouse.small_lake import CALENDAR, bar, bars_frame
@@ -33,6 +37,7 @@ from quant_platform_tests.scanners.chain import HISTORY, SOURCES, market, span
 from quant_platform_tests.sources.markets import NYSE
 
 WRONG, AFTER = 260, 8
+Paths = dict[date, Vector]
 
 
 def test_every_label_is_reached_through_the_chain() -> None:
@@ -163,6 +168,49 @@ def test_single_days_have_the_bytes_of_a_range() -> None:
     days = SESSIONS[:345]
     made = run(PLANTED, days, cuts=range(255, 345))
     assert made.equals(PLAIN.head(345))
+
+
+def ahead(honest: Callable[..., Paths]) -> Callable[..., Paths]:
+    """Give each session the closes up to the next one, as a join shifted the wrong way does."""
+
+    def leaking(*told: Any) -> Paths:
+        paths = honest(*told)
+        days = sorted(paths)
+        return {day: paths[later] for day, later in zip(days, [*days[1:], days[-1]], strict=True)}
+
+    return leaking
+
+
+def normalised(honest: Callable[..., dict[str, Paths]]) -> Callable[..., dict[str, Paths]]:
+    """Divide every observation by the mean of all that were asked for."""
+
+    def leaking(*told: Any) -> dict[str, Paths]:
+        return {
+            name: {
+                day: values / np.nanmean(np.concatenate(list(own.values())))
+                for day, values in own.items()
+            }
+            for name, own in honest(*told).items()
+        }
+
+    return leaking
+
+
+@pytest.mark.parametrize(
+    ("function", "leak", "column"),
+    [
+        ("closes_by_session", ahead, "volatility_20"),
+        ("series_by_session", normalised, "volatility_index"),
+    ],
+)
+def test_a_planted_look_ahead_makes_ranges_differ(
+    function: str, leak: Callable[..., Any], column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days, cuts = SESSIONS[:300], [255, 256, 290]
+    monkeypatch.setattr(module, function, leak(getattr(module, function)))
+    whole, parts = run(PLANTED, days), run(PLANTED, days, cuts=cuts)
+    assert whole[column].count() > 250
+    assert not parts[column].equals(whole[column])
 
 
 @pytest.mark.parametrize("at", [204, 262, 280, 330])

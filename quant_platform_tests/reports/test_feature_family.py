@@ -9,6 +9,7 @@ from datetime import date
 
 import polars as pl
 
+from quant_platform.lakehouse.contracts.cross_section import CROSS_SECTION
 from quant_platform.lakehouse.contracts.features_liquidity import FEATURES_LIQUIDITY
 from quant_platform.reports.feature_family import family_markdown
 
@@ -71,6 +72,27 @@ def test_the_picture_has_a_line_for_each_number() -> None:
     assert "liquidity_bucket" not in names
     dots = list(root.iter("{http://www.w3.org/2000/svg}circle"))
     assert len(dots) == 2
+
+
+def test_a_cross_section_is_described_like_a_family() -> None:
+    made = pl.concat(
+        [
+            CROSS_SECTION.empty(),
+            pl.DataFrame(
+                {
+                    "session": [DAYS[0]] * 4,
+                    "security_id": list("abcd"),
+                    "composite_score": [1.5, 0.5, -2.0, None],
+                    "rank_basis": ["relative"] * 3 + ["absolute"],
+                }
+            ).cast({"rank_basis": CROSS_SECTION.columns["rank_basis"].dtype}),
+        ],
+        how="diagonal",
+    )
+    lines = [line.replace("\\", "") for line in family_markdown("cross_section", made).splitlines()]
+    (score,) = [line for line in lines if line.startswith("| composite_score")]
+    assert "75.0%" in score
+    assert "| relative | 3 |" in lines
 
 
 def test_no_rows_are_not_described() -> None:

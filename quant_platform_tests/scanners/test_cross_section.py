@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 import pytest
@@ -14,12 +15,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from quant_platform.errors import ContractError
 from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.lakehouse.contracts.cross_section import (
     CROSS_SECTION,
     CROSS_SECTION_MOMENTS,
     RANKED,
 )
+from quant_platform.scanners import cross_section as module
 from quant_platform.scanners.cross_section import (
     cross_section_moments,
     cross_section_windows,
@@ -268,6 +271,21 @@ def test_who_lacks_a_feature_is_judged_by_the_floors(lacking: str) -> None:
     np.testing.assert_allclose(made["composite_rank"].drop_nulls(), [1, 2 / 3, 1 / 3])
 
 
+@pytest.mark.parametrize("name", [*RANKED, "adv_shares_20"])
+def test_a_value_that_is_no_number_never_comes_to_be_ranked(name: str) -> None:
+    """Polars takes NaN for the largest of all: it would pass every floor. A lacking one is null."""
+    sources = [w.table for w in cross_section_windows().values()]
+    (source,) = [table for table in sources if name in CONTRACTS[table].columns]
+    column = CONTRACTS[source].columns[name]
+    schema = type(dy.Schema)("Value", (dy.Schema,), {name: column})
+    values = pl.DataFrame({name: [7.0, None]}, schema={name: column.dtype})
+    assert schema.is_valid(values)
+    assert not schema.is_valid(values.fill_null(float("nan")))
+    rows = [{**row(f"s{number}", 6.0), name: float("nan")} for number in range(2)]
+    with pytest.raises(ContractError, match="nan"):
+        ranked(rows, ASKED)
+
+
 def test_a_feature_without_weight_may_be_lacking() -> None:
     made = ranked([row("a", 6.0, spread=None), row("b", 7.0)], ASKED)
     assert made["rank_basis"].to_list() == ["relative"] * 2
@@ -290,6 +308,13 @@ def test_without_a_floor_the_absolute_rule_selects_nobody() -> None:
 
 # -- laws ------------------------------------------------------------------------------------------
 
+RAGGED = [
+    row(name, trend, trend / 5, trend / 30, day=day)
+    for day, trends in zip(
+        DAYS, [(3.0, 17.0, -4.0, 11.0), (9.0, 2.0, 8.0, 12.0), (1.0, 6.0, 7.0, -9.0)], strict=True
+    )
+    for name, trend in zip("abcd", trends, strict=True)
+]
 MANY = [
     row(name, trend=trend + 3 * number, distance=trend / 5, slope=trend / 30, day=day)
     for number, day in enumerate(DAYS)
@@ -304,6 +329,28 @@ def test_a_range_is_its_days_and_nothing_later_matters() -> None:
     upto = pl.col("session") <= DAYS[1]
     assert ranked(spoilt).filter(upto).equals(whole.filter(upto))
     assert not ranked(spoilt).equals(whole)
+
+
+def tomorrows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Take the next session's trend, as a join shifted the wrong way does."""
+    later = pl.col("trend_score").shift(-1).over("security_id", order_by="session")
+    return rows.with_columns(trend_score=later.fill_null(pl.col("trend_score")))
+
+
+def normalised(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rank the trend among everything that was asked for."""
+    return rows.with_columns(trend_score=pl.col("trend_score").rank().cast(pl.Float32))
+
+
+@pytest.mark.parametrize("leak", [tomorrows, normalised])
+def test_a_planted_look_ahead_makes_ranges_differ(
+    leak: Callable[[pl.DataFrame], pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = module._described
+    monkeypatch.setattr(module, "_described", lambda *told: leak(honest(*told)))
+    whole, parts = ranked(RAGGED), pl.concat([ranked(RAGGED, days=[day]) for day in DAYS])
+    assert parts.select("session", "security_id").equals(whole.select("session", "security_id"))
+    assert not parts["composite_score"].equals(whole["composite_score"])
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

@@ -14,8 +14,14 @@ BASES = ("relative", "absolute")
 """By what a security is judged: its rank and the floors, or the floors alone."""
 
 
-def _value(description: str) -> dy.Float32:
-    return dy.Float32(nullable=True, description=f"{description}; null where the feature is.")
+def _value(description: str, unit: str, *, least: float | None = None) -> dy.Float32:
+    signed = ", signed" if least is None else ""
+    return dy.Float32(
+        nullable=True,
+        min=least,
+        description=f"{description}, {unit}{signed}; null where the feature is.",
+        metadata={"unit": unit},
+    )
 
 
 def _zscore(feature: str, *, told: str = "") -> dy.Float32:
@@ -24,6 +30,7 @@ def _zscore(feature: str, *, told: str = "") -> dy.Float32:
         description=f"Deviation of {feature} from the mean of those it is held against{told}, as a "
         "ratio to their standard deviation, signed; 0 where all are alike, null where the feature "
         "is.",
+        metadata={"unit": "ratio"},
     )
 
 
@@ -34,6 +41,7 @@ def _pctile(feature: str, *, told: str = "") -> dy.Float32:
         max=1,
         description=f"Share of the securities whose {feature}{told} is at most as large, 0..1; "
         "null where the feature is.",
+        metadata={"unit": "share"},
     )
 
 
@@ -46,14 +54,10 @@ class CrossSection(dy.Schema):
     session = dy.Date(primary_key=True, description="Session at whose cutoff the row is known.")
     security_id = dy.String(primary_key=True, min_length=1, description="Stable security key.")
     sector = dy.String(nullable=True, description="Sector of a stock; null where unknown.")
-    trend_score = _value("trend_score of features_trend, units of the score, signed")
-    dist_pct = _value("Distance of the close from its best anchored average, percent, signed")
-    avwap_slope = _value("Slope of that average, percent per session over 10 sessions, signed")
-    atr_pct = dy.Float32(
-        nullable=True,
-        min=0,
-        description="Average true range over the close, percent; null where the feature is.",
-    )
+    trend_score = _value("trend_score of features_trend", "units of the score")
+    dist_pct = _value("Distance of the close from its best anchored average", "percent")
+    avwap_slope = _value("Slope of that average", "percent per session over 10 sessions")
+    atr_pct = _value("Average true range over the close", "percent", least=0)
     trend_score_zscore = _zscore("trend_score")
     dist_pct_zscore = _zscore("dist_pct", told=_AS_SET)
     avwap_slope_zscore = _zscore("avwap_slope")
@@ -66,6 +70,7 @@ class CrossSection(dy.Schema):
         nullable=True,
         description="Weighted sum of the z-scores, ratio, signed; null where one that counts is, "
         "and where rank_basis is absolute.",
+        metadata={"unit": "ratio"},
     )
     composite_rank = dy.Float64(
         nullable=True,
@@ -73,11 +78,13 @@ class CrossSection(dy.Schema):
         max=1,
         description="Share of the ranked securities whose composite_score is at least as large: "
         "the best of n has 1/n; null where the score is.",
+        metadata={"unit": "share"},
     )
     rank_basis = dy.Enum(
         list(BASES),
         description="relative: judged by rank and floors. absolute: by the floors alone, because "
         "the security lacks a feature, is alone, or all are alike.",
+        metadata={"unit": "name"},
     )
     passes = columns.passes("Every floor, and the rank where there is one")
     selected = dy.Bool(description="Every floor holds, and so does the rank where there is one.")

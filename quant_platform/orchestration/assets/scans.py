@@ -8,6 +8,7 @@ from functools import partial
 import dagster as dg
 
 from quant_platform.orchestration.assets.context import SleeveContext
+from quant_platform.orchestration.assets.features import family_shown
 from quant_platform.orchestration.stage import Stage, Stored
 from quant_platform.reports.candidates import candidates_markdown
 from quant_platform.scanners.candidates import candidates_windows, unite
@@ -41,6 +42,7 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
             "and percentiles of the ranked features, composite score and rank, and who passes the "
             "hard floors.",
             group=GROUP,
+            shown=family_shown,
             windows=sleeve.windows(cross_section_windows()),
         ),
         sleeve.decided(
