@@ -177,10 +177,14 @@ def kinds_of(reader: FolderReader) -> frozenset[str]:
     return frozenset(has - {"listings"})
 
 
-def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
-    """By symbol: first and last session with a bar, and since when the first one was known."""
+def spans_of(bars: pl.LazyFrame, calendar: SessionCalendar) -> pl.DataFrame:
+    """By symbol: first and last session with a bar, and since when the first one was known.
+
+    A row on a day without a session is no bar: a misprinted date would make all others look gone.
+    """
     return (
-        bars.group_by("symbol")
+        bars.join(calendar.frame().lazy().select("session"), on="session", how="semi")
+        .group_by("symbol")
         .agg(
             first=pl.col("session").min(),
             last=pl.col("session").max(),
@@ -215,10 +219,11 @@ def reference_of(
         What was told of ends.
     """
     calendar, mapping = reader.calendar, reader.mapping
-    spans = _traded(spans, calendar)
     told = reader.table("actions")
     listings = reader.table("listings")
-    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told, former)
+    edges = _edges(bars, spans, listings)
+    traded = bars.select(pl.col("session").unique().sort()).collect()["session"]
+    evidence = Evidence(listings, spans, edges, told, traded, former)
     who = identities(evidence, mapping, calendar, reader.lag("listings"))
     named = _with_security(told, "session", who.ids)
     actions = pl.concat(
@@ -274,12 +279,6 @@ def with_security(bars: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     return _with_security(bars, "session", ids).select(*BAR_SCHEMA)
 
 
-def _traded(spans: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
-    """Spans of what has a bar on a session at all."""
-    sessions = calendar.frame()["session"]
-    return spans.filter(pl.col("last") >= sessions[0])
-
-
 def _with_security(rows: pl.DataFrame, day: str, ids: pl.DataFrame) -> pl.DataFrame:
     """Add the security that a symbol was on a day; a symbol that nobody listed is its own."""
     many = ids.filter(pl.col("symbol").is_duplicated())
@@ -294,7 +293,12 @@ def _with_security(rows: pl.DataFrame, day: str, ids: pl.DataFrame) -> pl.DataFr
             .filter(pl.col("symbol").is_in(many["symbol"].unique().implode()))
             .sort(day)
             .join_asof(
-                many.sort("since"), left_on=day, right_on="since", by="symbol", strategy="backward"
+                many.sort("since"),
+                left_on=day,
+                right_on="since",
+                by="symbol",
+                strategy="backward",
+                check_sortedness=False,
             )
             .select("row", spell="security_id")
         )

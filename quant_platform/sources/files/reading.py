@@ -219,6 +219,13 @@ def _own_rows(
         rows = rows.with_columns(symbol=_symbols(rows["symbol"], mapping))
         if reading.file_is_symbol:
             _one_symbol(rows, _symbols(stems, mapping))
+    if kind == "actions":
+        # Of a rename the counterpart is a symbol, written as their symbols are.
+        rows = rows.with_columns(
+            counterpart=pl.when(pl.col("kind") == "rename")
+            .then(_symbols(rows["counterpart"], mapping))
+            .otherwise("counterpart")
+        )
     if kind == "membership":
         snapshot = _is_snapshot(files, names, reading, told.rows)
         rows = rows.with_columns(snapshot=pl.lit(snapshot))

@@ -240,7 +240,7 @@ class ImportStore:
         )
         bars = self.bars(manifest)
         reference = reference_of(
-            reader, bars, spans_of(bars), taking.splits, self._former(again, told)
+            reader, bars, spans_of(bars, reader.calendar), taking.splits, self._former(again, told)
         )
         kinds, withdrawn, undescribed = self._superseding(again, reference)
         new_from = taking.new_from if same else None
