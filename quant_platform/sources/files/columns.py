@@ -26,6 +26,8 @@ OTHER_NAMES = {
 }
 """Names that the documented layout accepts besides ours."""
 
+_ENDS = ("delisted_on", "valid_to")
+
 
 @dataclass(frozen=True)
 class Told:
@@ -95,6 +97,8 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
         if rule.inverse:
             series = 1 / series
         return series * rule.scale if rule.scale != 1 else series
+    if dtype == DAY:
+        series = _covered(series, own, told)
     if dtype == DAY and rule.open_ended:
         newest = told.rows.select(pl.lit(series).max().over(told.names)).to_series()
         series = series.set(series == newest, None)
@@ -116,8 +120,10 @@ def _typed(
         cast = series.dt.date()
     elif dtype == DAY and series.dtype == pl.String:
         cast = series.str.to_date(rule.format or "%Y-%m-%d", strict=False)
-    elif dtype == DAY and series.dtype.is_integer():
-        cast = series.cast(pl.String).str.to_date(rule.format or "%Y%m%d", strict=False)
+    elif dtype == DAY and series.dtype.is_numeric():
+        # 20240131, as a number; others, such as days since 1900, are no dates.
+        whole = series.cast(pl.Int64, strict=False).cast(pl.String)
+        cast = whole.str.to_date(rule.format or "%Y%m%d", strict=False)
     else:
         cast = series.cast(dtype, strict=False)
     if dtype == DAY:
@@ -133,6 +139,22 @@ def _typed(
             mend="correct the file, or say in the mapping file how it is written",
         )
     return cast
+
+
+def _covered(days: pl.Series, own: str, told: Told) -> pl.Series:
+    """Refuse days beyond the calendar; an end of that day, such as 9999-12-31, is none yet."""
+    beyond = days > told.calendar.horizon
+    if own in _ENDS:
+        return days.set(beyond.fill_null(value=False), None)
+    late = beyond.arg_true()
+    if len(late):
+        raise SourceError(
+            f"{told.place(late[0])} says {days[late[0]]!s} for {own} in row "
+            f"{told.numbers[late[0]]}",
+            expected=f"a day up to {told.calendar.horizon}",
+            mend="correct the file",
+        )
+    return days
 
 
 def _shifted(days: pl.Series, calendar: SessionCalendar, step: int) -> pl.Series:

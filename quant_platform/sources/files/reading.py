@@ -337,6 +337,14 @@ def _known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     assumed = assumed_instants(days, calendar, lag) + later
     if column is not None:
         known = _instants(table[known_column(column, table, told.first)], told, column)
+        late = (known > calendar.cutoff(calendar.sessions[-1])).arg_true()
+        if len(late):
+            raise SourceError(
+                f"{told.place(late[0])} says {table[column][late[0]]!s} for {column} in row "
+                f"{told.numbers[late[0]]}",
+                expected=f"a publication before the end of {calendar.horizon}",
+                mend="correct the file",
+            )
         basis = known.is_null()
         known = pl.select(pl.coalesce(known + later, assumed)).to_series()
     elif rule.published is not None:
