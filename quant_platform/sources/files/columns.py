@@ -107,6 +107,24 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
     return _shifted(series, calendar, -1) if rule.previous_session else series
 
 
+def refuse_strange_words(words: pl.Series, known: pl.Enum) -> None:
+    """Refuse words that the column does not know.
+
+    Raises
+    ------
+    SourceError
+        With the first of them.
+    """
+    strange = words.cast(pl.String).drop_nulls()
+    strange = strange.filter(~strange.is_in(known.categories.implode()))
+    if len(strange):
+        raise SourceError(
+            f"{len(strange)} rows say {strange[0]!r} for {words.name}",
+            expected=f"one of {', '.join(known.categories)}",
+            mend=f"translate it in the mapping file: {words.name}.values",
+        )
+
+
 def _typed(
     series: pl.Series, dtype: pl.DataType, rule: ColumnRule, own: str, told: Told
 ) -> pl.Series:

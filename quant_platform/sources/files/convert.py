@@ -22,6 +22,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
+from quant_platform.sources.files.columns import refuse_strange_words
 from quant_platform.sources.files.identity import Evidence, Identities, identities
 from quant_platform.sources.files.mapping import KINDS, Kind, Mapping
 from quant_platform.sources.files.reading import (
@@ -228,7 +229,7 @@ def reference_of(
     named = _with_security(told, "session", who.ids)
     actions = pl.concat(
         [
-            _conform(named.filter(pl.col("kind") != "rename"), ACTION_SCHEMA),
+            _conform(named.filter(pl.col("kind").ne_missing("rename")), ACTION_SCHEMA),
             _conform(_renames(named), ACTION_SCHEMA),
             who.actions,
             _implied(bars, who.ids, reader),
@@ -315,14 +316,7 @@ def _conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """Put rows into a schema; a word that it does not know is an error of the mapping."""
     for name, dtype in schema.items():
         if isinstance(dtype, pl.Enum):
-            known = dtype.categories
-            strange = rows.filter(pl.col(name).cast(pl.String).is_in(known.implode()).not_())
-            if strange.height:
-                raise SourceError(
-                    f"{strange.height} rows say {strange[name][0]!r} for {name}",
-                    expected=f"one of {', '.join(known)}",
-                    mend=f"translate it in the mapping file: {name}.values",
-                )
+            refuse_strange_words(rows[name], dtype)
     return rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 

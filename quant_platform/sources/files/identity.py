@@ -23,12 +23,18 @@ from datetime import timedelta
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
+from quant_platform.sources.files.columns import refuse_strange_words
 from quant_platform.sources.files.departures import departures_of, ends_told, exits, leaving
 from quant_platform.sources.files.mapping import Mapping
 from quant_platform.sources.files.reading import assumed_instants
 from quant_platform.sources.files.relisting import Former, listed_anew, returned
 from quant_platform.sources.files.renames import rename_links, told_renames
-from quant_platform.sources.protocol import ACTION_SCHEMA, KNOWN_AT_BASIS, SECURITY_SCHEMA
+from quant_platform.sources.protocol import (
+    ACTION_SCHEMA,
+    ASSET_CLASS,
+    KNOWN_AT_BASIS,
+    SECURITY_SCHEMA,
+)
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,7 @@ def _versions(
 
     Rows of one symbol that was listed on one day are versions of that listing.
     """
+    refuse_strange_words(listings["asset_class"], ASSET_CLASS)
     spanned = spans.select("symbol", "first", "last", "known")
     return (
         listings.sort("symbol", "listed_on", "known_at", maintain_order=True)
