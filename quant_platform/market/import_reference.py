@@ -18,11 +18,13 @@ from quant_platform.lakehouse.contracts import CONTRACTS
 from quant_platform.market.doubts import MEMORY_SESSIONS
 from quant_platform.market.hygiene import ingest
 from quant_platform.market.import_findings import Finding
+from quant_platform.market.returns import CASH_KINDS
 
 _JUDGED = ("securities", "membership", "earnings", "fund_facts", "series")
 _HALVED = 0.55
 """A close and an open below this share of the close before, or above its inverse, have jumped: two
 for one, and a day's move."""
+_LARGE_PAYMENT = 0.25
 
 
 def within(rows: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
@@ -94,14 +96,14 @@ def of_actions_and_bars(
             f"such as {security} with {count} after its {end} of {day}: holders are paid then and "
             "the bars not looked at; if it goes on, correct the action or list the symbol anew",
         )
-    yield from _jumps(actions, bars, calendar)
+    prints = _prints(bars, calendar)
+    yield from _jumps(actions, prints)
+    yield from _payments(actions, prints)
 
 
-def _jumps(
-    actions: pl.DataFrame, bars: pl.DataFrame, calendar: SessionCalendar
-) -> Iterator[Finding]:
-    """Tell of closes that nearly halve or double overnight."""
-    prints = (
+def _prints(bars: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
+    """Bars with the close ``before``, if that is no older than a doubt looks back."""
+    return (
         bars.sort("known_at")
         .unique(["security_id", "session"], keep="last")
         .join(calendar.frame().select("session", "ordinal"), on="session")
@@ -112,6 +114,31 @@ def _jumps(
         )
         .filter(pl.col("age") <= MEMORY_SESSIONS)
     )
+
+
+def _payments(actions: pl.DataFrame, prints: pl.DataFrame) -> Iterator[Finding]:
+    """Tell of payments of a quarter of the price: splits that were read as such, or other units."""
+    large = (
+        actions.filter(pl.col("kind").cast(pl.String).is_in(CASH_KINDS))
+        .join(prints.select("security_id", "session", "before"), on=["security_id", "session"])
+        .with_columns(share=pl.col("value") / pl.col("before"))
+        .filter(pl.col("share") > _LARGE_PAYMENT)
+        .sort("share", "security_id", "session", descending=[True, False, False])
+    )
+    if large.height:
+        security, session, share = large.select("security_id", "session", "share").row(0)
+        yield Finding(
+            "warning",
+            "payments of more than a quarter of the price",
+            large.height,
+            f"most {security}, {100 * share:.3g} % on {session}: if amounts are in another unit, "
+            "scale them in the mapping file; if the closes are raw and the adjusted ones tell of "
+            "splits, say splits_in_adjusted there",
+        )
+
+
+def _jumps(actions: pl.DataFrame, prints: pl.DataFrame) -> Iterator[Finding]:
+    """Tell of closes that nearly halve or double overnight."""
     lowest = pl.min_horizontal("open", "close") / pl.col("before")
     highest = pl.max_horizontal("open", "close") / pl.col("before")
     jumped = (

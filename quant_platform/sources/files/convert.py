@@ -232,7 +232,7 @@ def reference_of(
             _conform(named.filter(pl.col("kind").ne_missing("rename")), ACTION_SCHEMA),
             _conform(_renames(named), ACTION_SCHEMA),
             who.actions,
-            _implied(bars, who.ids, reader),
+            _implied(bars, who.ids, reader, told),
             _restated(bars, who.ids, splits, named),
         ],
         how="diagonal",
@@ -349,12 +349,15 @@ def _edges(bars: pl.LazyFrame, spans: pl.DataFrame, listings: pl.DataFrame) -> p
     )
 
 
-def _implied(bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader) -> pl.DataFrame:
+def _implied(
+    bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader, told: pl.DataFrame
+) -> pl.DataFrame:
     """Actions that a total-return close tells, with the noise of their values."""
     schema = pl.Schema({**ACTION_SCHEMA, "noise": pl.Float64()})
     if "adjusted" not in bars.collect_schema().names():
         return pl.DataFrame(schema=schema)
-    return _conform(_with_security(implied_actions(bars, reader.mapping), "session", ids), schema)
+    implied = implied_actions(bars, reader.mapping, told)
+    return _conform(_with_security(implied, "session", ids), schema)
 
 
 def _restated(
