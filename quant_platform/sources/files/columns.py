@@ -134,7 +134,11 @@ def _typed(
     if series.dtype == pl.String and dtype in (NUMBER, DAY):
         series = series.str.strip_chars()
         series = series.set(series == "", None)
-    if dtype == DAY and isinstance(series.dtype, pl.Datetime):
+    if series.dtype == pl.String and dtype == NUMBER and told.reading.decimal == ",":
+        cast = series.str.replace(",", ".", literal=True).cast(dtype, strict=False)
+        # A point parts thousands there; 1.234 would be read as little more than one.
+        cast = cast.set(series.str.contains(".", literal=True).fill_null(value=False), None)
+    elif dtype == DAY and isinstance(series.dtype, pl.Datetime):
         cast = series.dt.date()
     elif dtype == DAY and series.dtype == pl.String:
         cast = series.str.to_date(rule.format or "%Y-%m-%d", strict=False)
@@ -148,13 +152,16 @@ def _typed(
         cast = cast.set(cast.dt.year() < FIRST_YEAR, None)
     wrong = (cast.is_null() & series.is_not_null()).arg_true()
     if len(wrong):
-        kind = "date" if dtype == DAY else "number" if dtype == NUMBER else "text"
+        kind = "date" if dtype == DAY else "text"
+        if dtype == NUMBER:
+            kind = f"number such as 1234{told.reading.decimal}5"
         raise SourceError(
             f"{told.place(wrong[0])} says {series[wrong[0]]!r} for {own} in row "
             f"{told.numbers[wrong[0]]}"
             + (f" and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""),
             expected=f"a {kind}",
-            mend="correct the file, or say in the mapping file how it is written",
+            mend="correct the file, or say in the mapping file how it is written: "
+            + ("decimal, or values" if dtype == NUMBER else "format, or values"),
         )
     return cast
 

@@ -143,6 +143,11 @@ class Reading(SettingsModel):
     separator: Annotated[str, AfterValidator(_one_sign)] = described(
         "What stands between two columns of a CSV.", ","
     )
+    decimal: Literal[".", ","] = described(
+        "What stands before the decimals of a number that is written as text; nothing parts its "
+        "thousands.",
+        ".",
+    )
     columns: dict[str, Annotated[ColumnRule, BeforeValidator(_as_rule)]] = described(
         "Our column and theirs, or a rule. A column that is not named here is looked for under "
         "our name.",

@@ -178,3 +178,16 @@ def test_a_number_is_a_date_as_it_is_written(
     else:
         with pytest.raises(SourceError, match=r"says 45322\.0 for session in row 1"):
             read(tmp_path, mapping, "series")
+
+
+def test_a_comma_may_stand_before_the_decimals(tmp_path: Path) -> None:
+    write(tmp_path, {"s.csv": "series;session;value;unit\ncpi;2024-01-31;7,25;percent\n"})
+    mapping = TABLE + "    separator: ';'\n"
+    with pytest.raises(SourceError, match=r"says '7,25' for value in row 1; .*1234\.5; .*decimal"):
+        read(tmp_path, mapping, "series")
+    mapping += "    decimal: ','\n"
+    assert read(tmp_path, mapping, "series")["value"].to_list() == [7.25]
+    # 1.234 may be a thousand there, and is no number to be sure of.
+    write(tmp_path, {"s.csv": "series;session;value;unit\ncpi;2024-01-31;1.234;percent\n"})
+    with pytest.raises(SourceError, match=r"says '1\.234' for value in row 1; .*1234,5"):
+        read(tmp_path, mapping, "series")
