@@ -36,6 +36,7 @@ from quant_platform.market.import_findings import (
     of_rescaled,
     of_withdrawn,
 )
+from quant_platform.market.import_reference import of_actions_and_bars, of_reference, within
 from quant_platform.market.import_shape import (
     of_classes,
     of_undescribed,
@@ -125,6 +126,7 @@ def report_of(
     findings += of_classes(prepared.reference.who.securities, asset_classes)
     findings += of_undescribed(prepared.undescribed)
     findings += of_unheard(prepared.reference, prepared.bars)
+    findings += of_reference(prepared.reference.kinds, calendar, begin)
     if delivered.height:
         bars = with_security(delivered, prepared.reference.who.ids)
         sorted_out = ingest(bars, BARS, calendar, doubt=doubts_of_bars(bars.head(0), calendar))
@@ -136,7 +138,13 @@ def report_of(
         findings += of_adjusted(delivered)
     elif not any(rows.height for rows in prepared.reference.kinds.values()):
         findings.append(
-            Finding("refused", "no rows", 0, "no file of the folder matches the mapping")
+            Finding(
+                "refused",
+                "no rows",
+                0,
+                "no file of the folder is where the layout or the mapping expects it, or none has "
+                "more than a header",
+            )
         )
     for kind, rows in prepared.reference.kinds.items():
         if rows.height:
@@ -179,10 +187,9 @@ def _of_bars(
     yield from _outside(delivered, calendar)
     rows = sorted_out.rows
     yield from _late(rows)
-    # Of symbols that are fetched alone the others are still to come.
-    yield from _thin(
-        rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
-    )
+    # What lags behind may well end half there, as who is gone does; the rest comes as late data.
+    if symbols is None:
+        yield from _thin(rows)
     yield from _gaps(rows, calendar)
 
 
@@ -193,7 +200,8 @@ def _rejections(delivered: pl.DataFrame, sorted_out: Ingested) -> Iterator[Findi
             "refused",
             "most of it is impossible",
             rejected.height,
-            f"{_percent(rejected.height, delivered.height)} of the rows break their contract",
+            f"{_percent(rejected.height, delivered.height)} of the rows break their contract, "
+            f"mostly {rejected['rule'].mode().sort()[0]}",
         )
     for rule, count, example in (
         rejected.filter(pl.col("rule") != "session_in_calendar")
@@ -327,10 +335,8 @@ def _of_actions(
     calendar: SessionCalendar,
     hygiene: HygieneSettings,
 ) -> Iterator[Finding]:
-    if not actions.height:
-        return
     doubt = doubts_of_actions(sorted_out.rows, calendar, hygiene.confirmed_actions)
-    judged = ingest(actions, ACTIONS, calendar, doubt=doubt)
+    judged = ingest(within(actions, calendar), ACTIONS, calendar, doubt=doubt)
     for rule, count, example in (
         judged.rejected.group_by("rule")
         .agg(pl.len(), pl.col("raw").first())
@@ -346,6 +352,7 @@ def _of_actions(
     kinds = judged.rows.group_by(pl.col("kind").cast(pl.String)).len().sort("len", descending=True)
     for kind, count in kinds.iter_rows():
         yield Finding("note", f"actions: {kind}", count, "kept")
+    yield from of_actions_and_bars(judged.rows, sorted_out.rows, calendar)
 
 
 def _of_securities(prepared: Prepared) -> Iterator[Finding]:

@@ -126,7 +126,19 @@ def of_unheard(reference: Reference, bars: pl.LazyFrame) -> Iterator[Finding]:
     """
     traded = bars.select("symbol").unique().collect()
     ids = reference.who.ids.join(traded, on="symbol", how="semi")["security_id"]
+    renames = reference.kinds["actions"].filter(pl.col("kind").cast(pl.String) == "rename")
+    nowhere = renames.join(traded, left_on="counterpart", right_on="symbol", how="anti")
+    if nowhere.height:
+        yield Finding(
+            "warning",
+            "renames to a symbol without a bar",
+            nowhere.height,
+            f"{_some(nowhere['counterpart'].fill_null('none').sort().to_list())}: nothing is "
+            "renamed",
+        )
     for kind, what in (
+        ("securities", "listings"),
+        ("actions", "securities with actions and"),
         ("membership", "members"),
         ("earnings", "announcers"),
         ("fund_facts", "funds"),

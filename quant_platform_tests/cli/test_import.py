@@ -115,14 +115,20 @@ def test_the_doctor_says_what_goes_without_its_data(project: Path) -> None:
 
 def test_what_lags_is_fetched_as_late_data(project: Path) -> None:
     source = project.parent / "in"
+    # Those who are gone lag behind as well, and nothing comes of them.
+    gone = pl.col("symbol").is_in(["S07", "S08", "S09", "S10"]) & (pl.col("date") > DAYS[15])
+    write(source, {"bars/a.csv": prices(DAYS[:21]).filter(~LACKING, ~gone)})
     quant(project, "import", str(source), "--sleeve", "instruments")
     quant(project, "backfill", "--from", FIRST, "--to", LAST)
     lake = Lake.open(project / "lakehouse")
     before = lake.scan("instruments/bars").collect()
-    write(source, {"bars/a.csv": prices(DAYS[:21])})
+    write(source, {"bars/a.csv": prices(DAYS[:21]).filter(~gone)})
     answer = quant(project, "refresh", "--sleeve", "instruments", "--stale", "--json")
     assert answer.code == 0, answer.err
-    assert answer.json() == [{"symbol": "US:S01", "before": str(DAYS[17]), "after": str(DAYS[20])}]
+    fetched, *others = answer.json()
+    assert fetched == {"symbol": "US:S01", "before": str(DAYS[17]), "after": str(DAYS[20])}
+    assert [row["symbol"] for row in others] == ["US:S07", "US:S08", "US:S09", "US:S10"]
+    assert {(row["before"], row["after"]) for row in others} == {(str(DAYS[15]), str(DAYS[15]))}
     # What was made stays as it was, made again or not.
     again = quant(project, "backfill", "--from", FIRST, "--to", LAST, "--force")
     assert again.code == 0

@@ -26,6 +26,8 @@ OTHER_NAMES = {
 }
 """Names that the documented layout accepts besides ours."""
 
+_ENDS = ("delisted_on", "valid_to")
+
 
 @dataclass(frozen=True)
 class Told:
@@ -95,12 +97,32 @@ def own_column(own: str, dtype: pl.DataType, told: Told) -> pl.Series | None:
         if rule.inverse:
             series = 1 / series
         return series * rule.scale if rule.scale != 1 else series
+    if dtype == DAY:
+        series = _covered(series, own, told)
     if dtype == DAY and rule.open_ended:
         newest = told.rows.select(pl.lit(series).max().over(told.names)).to_series()
         series = series.set(series == newest, None)
     if rule.next_session:
         return _shifted(series, calendar, 1)
     return _shifted(series, calendar, -1) if rule.previous_session else series
+
+
+def refuse_strange_words(words: pl.Series, known: pl.Enum) -> None:
+    """Refuse words that the column does not know.
+
+    Raises
+    ------
+    SourceError
+        With the first of them.
+    """
+    strange = words.cast(pl.String).drop_nulls()
+    strange = strange.filter(~strange.is_in(known.categories.implode()))
+    if len(strange):
+        raise SourceError(
+            f"{len(strange)} rows say {strange[0]!r} for {words.name}",
+            expected=f"one of {', '.join(known.categories)}",
+            mend=f"translate it in the mapping file: {words.name}.values",
+        )
 
 
 def _typed(
@@ -112,27 +134,52 @@ def _typed(
     if series.dtype == pl.String and dtype in (NUMBER, DAY):
         series = series.str.strip_chars()
         series = series.set(series == "", None)
-    if dtype == DAY and isinstance(series.dtype, pl.Datetime):
+    if series.dtype == pl.String and dtype == NUMBER and told.reading.decimal == ",":
+        cast = series.str.replace(",", ".", literal=True).cast(dtype, strict=False)
+        # A point parts thousands there; 1.234 would be read as little more than one.
+        cast = cast.set(series.str.contains(".", literal=True).fill_null(value=False), None)
+    elif dtype == DAY and isinstance(series.dtype, pl.Datetime):
         cast = series.dt.date()
     elif dtype == DAY and series.dtype == pl.String:
         cast = series.str.to_date(rule.format or "%Y-%m-%d", strict=False)
-    elif dtype == DAY and series.dtype.is_integer():
-        cast = series.cast(pl.String).str.to_date(rule.format or "%Y%m%d", strict=False)
+    elif dtype == DAY and series.dtype.is_numeric():
+        # 20240131, as a number; others, such as days since 1900, are no dates.
+        whole = series.cast(pl.Int64, strict=False).cast(pl.String)
+        cast = whole.str.to_date(rule.format or "%Y%m%d", strict=False)
     else:
         cast = series.cast(dtype, strict=False)
     if dtype == DAY:
         cast = cast.set(cast.dt.year() < FIRST_YEAR, None)
     wrong = (cast.is_null() & series.is_not_null()).arg_true()
     if len(wrong):
-        kind = "date" if dtype == DAY else "number" if dtype == NUMBER else "text"
+        kind = "date" if dtype == DAY else "text"
+        if dtype == NUMBER:
+            kind = f"number such as 1234{told.reading.decimal}5"
         raise SourceError(
             f"{told.place(wrong[0])} says {series[wrong[0]]!r} for {own} in row "
             f"{told.numbers[wrong[0]]}"
             + (f" and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""),
             expected=f"a {kind}",
-            mend="correct the file, or say in the mapping file how it is written",
+            mend="correct the file, or say in the mapping file how it is written: "
+            + ("decimal, or values" if dtype == NUMBER else "format, or values"),
         )
     return cast
+
+
+def _covered(days: pl.Series, own: str, told: Told) -> pl.Series:
+    """Refuse days beyond the calendar; an end of that day, such as 9999-12-31, is none yet."""
+    beyond = days > told.calendar.horizon
+    if own in _ENDS:
+        return days.set(beyond.fill_null(value=False), None)
+    late = beyond.arg_true()
+    if len(late):
+        raise SourceError(
+            f"{told.place(late[0])} says {days[late[0]]!s} for {own} in row "
+            f"{told.numbers[late[0]]}",
+            expected=f"a day up to {told.calendar.horizon}",
+            mend="correct the file",
+        )
+    return days
 
 
 def _shifted(days: pl.Series, calendar: SessionCalendar, step: int) -> pl.Series:

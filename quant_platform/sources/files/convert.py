@@ -22,6 +22,7 @@ import polars as pl
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.errors import SourceError
+from quant_platform.sources.files.columns import refuse_strange_words
 from quant_platform.sources.files.identity import Evidence, Identities, identities
 from quant_platform.sources.files.mapping import KINDS, Kind, Mapping
 from quant_platform.sources.files.publication import assumed_instants
@@ -177,10 +178,14 @@ def kinds_of(reader: FolderReader) -> frozenset[str]:
     return frozenset(has - {"listings"})
 
 
-def spans_of(bars: pl.LazyFrame) -> pl.DataFrame:
-    """By symbol: first and last session with a bar, and since when the first one was known."""
+def spans_of(bars: pl.LazyFrame, calendar: SessionCalendar) -> pl.DataFrame:
+    """By symbol: first and last session with a bar, and since when the first one was known.
+
+    A row on a day without a session is no bar: a misprinted date would make all others look gone.
+    """
     return (
-        bars.group_by("symbol")
+        bars.join(calendar.frame().lazy().select("session"), on="session", how="semi")
+        .group_by("symbol")
         .agg(
             first=pl.col("session").min(),
             last=pl.col("session").max(),
@@ -215,18 +220,19 @@ def reference_of(
         What was told of ends.
     """
     calendar, mapping = reader.calendar, reader.mapping
-    spans = _traded(spans, calendar)
     told = reader.table("actions")
     listings = reader.table("listings")
-    evidence = Evidence(listings, spans, _edges(bars, spans, listings), told, former)
+    edges = _edges(bars, spans, listings)
+    traded = bars.select(pl.col("session").unique().sort()).collect()["session"]
+    evidence = Evidence(listings, spans, edges, told, traded, former)
     who = identities(evidence, mapping, calendar, reader.lag("listings"))
     named = _with_security(told, "session", who.ids)
     actions = pl.concat(
         [
-            _conform(named.filter(pl.col("kind") != "rename"), ACTION_SCHEMA),
+            _conform(named.filter(pl.col("kind").ne_missing("rename")), ACTION_SCHEMA),
             _conform(_renames(named), ACTION_SCHEMA),
             who.actions,
-            _implied(bars, who.ids, reader),
+            _implied(bars, who.ids, reader, told),
             _restated(bars, who.ids, splits, named),
         ],
         how="diagonal",
@@ -274,12 +280,6 @@ def with_security(bars: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     return _with_security(bars, "session", ids).select(*BAR_SCHEMA)
 
 
-def _traded(spans: pl.DataFrame, calendar: SessionCalendar) -> pl.DataFrame:
-    """Spans of what has a bar on a session at all."""
-    sessions = calendar.frame()["session"]
-    return spans.filter(pl.col("last") >= sessions[0])
-
-
 def _with_security(rows: pl.DataFrame, day: str, ids: pl.DataFrame) -> pl.DataFrame:
     """Add the security that a symbol was on a day; a symbol that nobody listed is its own."""
     many = ids.filter(pl.col("symbol").is_duplicated())
@@ -294,7 +294,12 @@ def _with_security(rows: pl.DataFrame, day: str, ids: pl.DataFrame) -> pl.DataFr
             .filter(pl.col("symbol").is_in(many["symbol"].unique().implode()))
             .sort(day)
             .join_asof(
-                many.sort("since"), left_on=day, right_on="since", by="symbol", strategy="backward"
+                many.sort("since"),
+                left_on=day,
+                right_on="since",
+                by="symbol",
+                strategy="backward",
+                check_sortedness=False,
             )
             .select("row", spell="security_id")
         )
@@ -311,14 +316,7 @@ def _conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """Put rows into a schema; a word that it does not know is an error of the mapping."""
     for name, dtype in schema.items():
         if isinstance(dtype, pl.Enum):
-            known = dtype.categories
-            strange = rows.filter(pl.col(name).cast(pl.String).is_in(known.implode()).not_())
-            if strange.height:
-                raise SourceError(
-                    f"{strange.height} rows say {strange[name][0]!r} for {name}",
-                    expected=f"one of {', '.join(known)}",
-                    mend=f"translate it in the mapping file: {name}.values",
-                )
+            refuse_strange_words(rows[name], dtype)
     return rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
@@ -351,12 +349,15 @@ def _edges(bars: pl.LazyFrame, spans: pl.DataFrame, listings: pl.DataFrame) -> p
     )
 
 
-def _implied(bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader) -> pl.DataFrame:
+def _implied(
+    bars: pl.LazyFrame, ids: pl.DataFrame, reader: FolderReader, told: pl.DataFrame
+) -> pl.DataFrame:
     """Actions that a total-return close tells, with the noise of their values."""
     schema = pl.Schema({**ACTION_SCHEMA, "noise": pl.Float64()})
     if "adjusted" not in bars.collect_schema().names():
         return pl.DataFrame(schema=schema)
-    return _conform(_with_security(implied_actions(bars, reader.mapping), "session", ids), schema)
+    implied = implied_actions(bars, reader.mapping, told)
+    return _conform(_with_security(implied, "session", ids), schema)
 
 
 def _restated(

@@ -31,9 +31,11 @@ def departures_of(
         ended.filter(pl.col("kind") == "merger").select("listing", merger=pl.lit(True)).unique()
     )
     pinned = _pinned(edges) if rule.pinned_is_merger else edges.head(0).select("symbol")
+    # A listing may say since when its firm is listed, under whatever symbol.
+    begins = pl.max_horizontal("listed_on", "first")
     successors = listed.sort("listing").with_columns(
-        successor=pl.col("symbol").shift(-1).over("security_id", order_by="listed_on"),
-        follows=pl.col("listing").shift(-1).over("security_id", order_by="listed_on"),
+        successor=pl.col("symbol").shift(-1).over("security_id", order_by=begins),
+        follows=pl.col("listing").shift(-1).over("security_id", order_by=begins),
     )
     return (
         successors.filter(pl.col("delisted_on").is_not_null())

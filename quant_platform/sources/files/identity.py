@@ -23,12 +23,18 @@ from datetime import timedelta
 import polars as pl
 
 from quant_platform.calendars import SessionCalendar
+from quant_platform.sources.files.columns import refuse_strange_words
 from quant_platform.sources.files.departures import departures_of, ends_told, exits, leaving
 from quant_platform.sources.files.mapping import Mapping
 from quant_platform.sources.files.publication import assumed_instants
 from quant_platform.sources.files.relisting import Former, listed_anew, returned
-from quant_platform.sources.files.renames import rename_links
-from quant_platform.sources.protocol import ACTION_SCHEMA, SECURITY_SCHEMA
+from quant_platform.sources.files.renames import rename_links, told_renames
+from quant_platform.sources.protocol import (
+    ACTION_SCHEMA,
+    ASSET_CLASS,
+    KNOWN_AT_BASIS,
+    SECURITY_SCHEMA,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Evidence:
         Bars at the ends of symbols that came or left: the last sessions and the first ones.
     told
         Actions of the files, with their symbols.
+    traded
+        Days of which the files have bars, ascending.
     former
         What was told of ends.
     """
@@ -85,6 +93,7 @@ class Evidence:
     spans: pl.DataFrame
     edges: pl.DataFrame
     told: pl.DataFrame
+    traded: pl.Series
     former: Former = field(default_factory=Former)
 
 
@@ -103,7 +112,7 @@ def identities(
         For assumed times.
     """
     spans, edges, told = evidence.spans, evidence.edges, evidence.told
-    listings = _completed(evidence.listings, spans, mapping, calendar)
+    listings = _completed(evidence, mapping, calendar, lag)
     anew = 0
     while True:
         versions = _versions(listings, spans, mapping, calendar)
@@ -130,26 +139,77 @@ def identities(
 
 
 def _completed(
-    listings: pl.DataFrame, spans: pl.DataFrame, mapping: Mapping, calendar: SessionCalendar
+    evidence: Evidence, mapping: Mapping, calendar: SessionCalendar, lag: timedelta
 ) -> pl.DataFrame:
-    """Add the listings that only bars tell of."""
-    missing = spans.join(listings, on="symbol", how="anti")
-    if not missing.height:
-        return listings.with_columns(only_bars=pl.lit(value=False))
-    newest = spans["last"].max()
-    gone = pl.col("last") < pl.lit(newest) - timedelta(days=mapping.departures.confirm_days)
+    """Add the listings that only bars tell of, and the ends that only renames tell of."""
+    spans, renames = evidence.spans, told_renames(evidence.told, evidence.spans)
+    missing = spans.join(evidence.listings, on="symbol", how="anti")
+    gone = _gone(missing["last"], evidence.traded, mapping.departures.confirm_days, calendar)
     sessions = calendar.frame()["session"]
-    after = sessions.gather(sessions.search_sorted(missing["last"], side="right"))
-    from_bars = missing.with_columns(after=after).select(
-        "symbol",
+    after = sessions.gather(sessions.search_sorted(missing["last"], side="right"), null_on_oob=True)
+    from_bars = (
+        missing.with_columns(end=pl.select(pl.when(gone).then(after)).to_series())
+        .join(renames, on="symbol", how="left", maintain_order="left")
+        .with_columns(renamed=pl.when(pl.col("renamed") > pl.col("first")).then("renamed"))
+        .with_columns(only_bars=pl.lit(value=True))
+    )
+    first = from_bars.select(
+        *("symbol", "only_bars"),
         listed_on="first",
-        delisted_on=pl.when(gone).then("after"),
+        delisted_on=pl.coalesce("renamed", "end"),
         known_at="known",
         known_at_basis="basis",
-        only_bars=pl.lit(value=True),
     )
-    return pl.concat([listings, from_bars], how="diagonal").with_columns(
-        only_bars=pl.col("only_bars").fill_null(value=False)
+    # Bars that a symbol has after its security took another one are of somebody else.
+    others = from_bars.filter(pl.col("last") >= pl.col("renamed"))
+    again = others.select(
+        *("symbol", "only_bars"),
+        listed_on="renamed",
+        delisted_on="end",
+        known_at=assumed_instants(others["renamed"], calendar, lag),
+        known_at_basis=pl.lit("assumed", KNOWN_AT_BASIS),
+    )
+    listed = evidence.listings.with_columns(only_bars=pl.lit(value=False))
+    return pl.concat([_ended_by_renames(listed, spans, renames), first, again], how="diagonal")
+
+
+def _gone(
+    last: pl.Series, traded: pl.Series, confirm_days: int, calendar: SessionCalendar
+) -> pl.Series:
+    """Tell who has no bar any more although the files went on, by the last bar of each.
+
+    They went on if they have bars of half of the sessions in which a departure is confirmed. A
+    single row that is dated far ahead says nothing of the others.
+    """
+    sessions = calendar.frame()["session"]
+    until = last.dt.offset_by(f"{confirm_days}d")
+    there = traded.filter(traded.is_in(sessions.implode()))
+    if not len(there):
+        return pl.Series([False], dtype=pl.Boolean).new_from_index(0, len(last))
+    went_on, possible = (
+        days.search_sorted(until, side="right").cast(pl.Int64)
+        - days.search_sorted(last, side="right").cast(pl.Int64)
+        for days in (there, sessions)
+    )
+    ended: pl.Series = (until < there[-1]) & (2 * went_on >= possible)
+    return ended
+
+
+def _ended_by_renames(
+    listings: pl.DataFrame, spans: pl.DataFrame, renames: pl.DataFrame
+) -> pl.DataFrame:
+    """End the listings that a rename ends, where the listings say nothing of it."""
+    ended = (
+        listings.select("symbol")
+        .join(renames, on="symbol", how="left", maintain_order="left")
+        .join(spans.select("symbol", "last"), on="symbol", how="left", maintain_order="left")
+    )
+    silent = listings["delisted_on"].is_null() & (listings["listed_on"] < ended["renamed"])
+    silent &= ended["last"] < ended["renamed"]
+    return listings.with_columns(
+        delisted_on=listings["delisted_on"].zip_with(
+            ~silent.fill_null(value=False), ended["renamed"]
+        )
     )
 
 
@@ -160,6 +220,7 @@ def _versions(
 
     Rows of one symbol that was listed on one day are versions of that listing.
     """
+    refuse_strange_words(listings["asset_class"], ASSET_CLASS)
     spanned = spans.select("symbol", "first", "last", "known")
     return (
         listings.sort("symbol", "listed_on", "known_at", maintain_order=True)

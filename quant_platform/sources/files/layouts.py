@@ -83,9 +83,15 @@ def _whole(path: Path, name: str, separator: str) -> pl.DataFrame:
 
 def _csv(text: str, name: str, separator: str) -> pl.DataFrame:
     """Read a CSV as texts; one whose last line lacks columns was cut off."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     header, _, body = text.partition("\n")
     last = body.rstrip("\r\n").rpartition("\n")[2]
-    names = next(csv.reader([header.strip()], delimiter=separator), [])
+    try:
+        names = next(csv.reader([header.strip()], delimiter=separator), [])
+        fields = next(csv.reader([last], delimiter=separator), names) if last else names
+    except csv.Error as error:
+        raise _no_table(name, str(error), separator) from error
     plain = [column.strip() for column in names if column.strip()]
     twice = [column for column in dict.fromkeys(plain) if plain.count(column) > 1]
     if twice:
@@ -94,7 +100,6 @@ def _csv(text: str, name: str, separator: str) -> pl.DataFrame:
             expected="a name of its own for each column",
             mend="correct the header line of the file",
         )
-    fields = next(csv.reader([last], delimiter=separator), names) if last else names
     if len(fields) < len(names):
         raise SourceError(
             f"{name} ends in the middle of a line, after {len(fields)} of {len(names)} columns",
@@ -106,12 +111,16 @@ def _csv(text: str, name: str, separator: str) -> pl.DataFrame:
             text.encode(), separator=separator, infer_schema=False, truncate_ragged_lines=False
         )
     except pl.exceptions.PolarsError as error:
-        raise SourceError(
-            f"{name} is no table ({str(error).splitlines()[0][:80]})",
-            expected=f"lines of as many columns as the first, separated by {separator!r}",
-            mend="correct the file, or its separator in the mapping file",
-        ) from error
+        raise _no_table(name, str(error), separator) from error
     return table.rename({column: column.strip() for column in table.columns})
+
+
+def _no_table(name: str, error: str, separator: str) -> SourceError:
+    return SourceError(
+        f"{name} is no table ({error.splitlines()[0][:80]})",
+        expected=f"lines of as many columns as the first, separated by {separator!r}",
+        mend="correct the file, or its separator in the mapping file",
+    )
 
 
 def _cboe(path: Path, name: str, separator: str) -> pl.DataFrame:

@@ -9,16 +9,18 @@ the refusal says which line asked for it.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+import polars as pl
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from quant_platform.errors import ConfigError
 from quant_platform.settings.asset_class import AssetClass
 from quant_platform.settings.base import SessionDate, SettingsModel, described, refuse
 from quant_platform.settings.documents import read_document
 from quant_platform.settings.problems import FILE_LAYER, Place, from_validation, raise_first
+from quant_platform.settings.wording import quoted
 
 Kind = Literal["bars", "listings", "actions", "membership", "earnings", "fund_facts", "series"]
 KINDS: tuple[Kind, ...] = (
@@ -29,6 +31,37 @@ KINDS: tuple[Kind, ...] = (
 Layout = Literal["table", "cboe", "french", "ishares", "edgar"]
 
 
+def _glob(written: str) -> str:
+    parts = PurePosixPath(written).parts
+    inside = parts and not written.startswith("/") and ".." not in parts
+    if not inside or any("**" in part and part != "**" for part in parts):
+        raise refuse(
+            f"files is {quoted(written)}",
+            expected="a glob of files below the folder, such as bars/*.csv or **/*.parquet",
+        )
+    return written
+
+
+def _one_sign(written: str) -> str:
+    if len(written) != 1 or not written.isascii() or written in '"\r\n':
+        raise refuse(
+            f"separator is {quoted(written)}",
+            expected='one ASCII character that is no quote and no line break, such as ";" or "\\t"',
+        )
+    return written
+
+
+def _readable(written: str | None) -> str | None:
+    if written is not None:
+        try:
+            pl.Series(["2024-01-31"]).str.to_date(written, strict=False)
+        except pl.exceptions.PolarsError as error:
+            raise refuse(
+                f"format is {quoted(written)}", expected="a day in the signs of strftime: %d.%m.%Y"
+            ) from error
+    return written
+
+
 class ColumnRule(SettingsModel):
     """How one column of ours comes from theirs; the steps are taken in the order of the keys."""
 
@@ -36,7 +69,7 @@ class ColumnRule(SettingsModel):
     value: str | float | None = described("The same value in every row, instead of a column.", None)
     values: dict[str, str] = described("Their words and ours; others are left as they are.", {})
     otherwise: str | None = described("What becomes of words that values does not name.", None)
-    format: str | None = described(
+    format: Annotated[str | None, AfterValidator(_readable)] = described(
         "How a date is written, in the signs of strftime; ISO without it.", None
     )
     inverse: bool = described("Take one divided by the number.", False)
@@ -100,13 +133,20 @@ class KnownRule(SettingsModel):
 class Reading(SettingsModel):
     """One way to read some files of a kind."""
 
-    files: str = described("The files, as a glob below the folder.")
+    files: Annotated[str, AfterValidator(_glob)] = described(
+        "The files, as a glob below the folder."
+    )
     layout: Layout = described(
         "table: one header line, or Parquet. Others are the published layouts of those names.",
         "table",
     )
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = described(
+    separator: Annotated[str, AfterValidator(_one_sign)] = described(
         "What stands between two columns of a CSV.", ","
+    )
+    decimal: Literal[".", ","] = described(
+        "What stands before the decimals of a number that is written as text; nothing parts its "
+        "thousands.",
+        ".",
     )
     columns: dict[str, Annotated[ColumnRule, BeforeValidator(_as_rule)]] = described(
         "Our column and theirs, or a rule. A column that is not named here is looked for under "

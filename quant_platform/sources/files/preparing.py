@@ -147,7 +147,7 @@ def prepare(
     )
     bars = segments.scan(manifest.bars)
     reference = reference_of(
-        reader, bars, spans_of(bars), taking.splits, _former(segments, again, told)
+        reader, bars, spans_of(bars, reader.calendar), taking.splits, _former(segments, again, told)
     )
     kinds, withdrawn, undescribed = _superseding(segments, again, reference)
     new_from = taking.new_from if same else None

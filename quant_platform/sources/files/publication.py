@@ -36,7 +36,8 @@ def known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     Raises
     ------
     SourceError
-        When a text is neither a date nor an instant, or the column named for it holds neither.
+        When a text is neither a date nor an instant, the column named for it holds neither, or it
+        names an instant beyond the calendar.
     """
     rule, table, calendar = told.reading.known_at, told.rows, told.calendar
     column = rule.column
@@ -46,6 +47,14 @@ def known_at(told: Told, days: pl.Series, lag: timedelta) -> list[pl.Series]:
     assumed = assumed_instants(days, calendar, lag) + later
     if column is not None:
         known = _instants(table[known_column(column, table, told.first)], told, column)
+        late = (known > calendar.cutoff(calendar.sessions[-1])).arg_true()
+        if len(late):
+            raise SourceError(
+                f"{told.place(late[0])} says {table[column][late[0]]!s} for {column} in row "
+                f"{told.numbers[late[0]]}",
+                expected=f"a publication before the end of {calendar.horizon}",
+                mend="correct the file",
+            )
         basis = known.is_null()
         known = pl.select(pl.coalesce(known + later, assumed)).to_series()
     elif rule.published is not None:

@@ -172,6 +172,8 @@ def _raw(path: Path, reading: Reading, conventions: Conventions) -> pl.DataFrame
     """Rows of one file that are wanted, under its own names, with their number."""
     name = path.relative_to(conventions.folder).as_posix()
     table = LAYOUTS[reading.layout](path, name, reading.separator).with_row_index(_ROW, offset=1)
+    # A blank line says nothing.
+    table = table.filter(pl.any_horizontal(pl.exclude(_ROW).is_not_null()))
     for column, wanted in reading.where.items():
         table = table.filter(
             pl.col(known_column(column, table, name)).cast(pl.String).is_in(wanted)
@@ -216,10 +218,25 @@ def _own_rows(
         rows = rows.with_columns(symbol=_symbols(rows["symbol"], mapping))
         if reading.file_is_symbol:
             _one_symbol(rows, _symbols(stems, mapping))
+    if kind == "actions":
+        # Of a rename the counterpart is a symbol, written as their symbols are.
+        rows = rows.with_columns(
+            counterpart=pl.when(pl.col("kind") == "rename")
+            .then(_symbols(rows["counterpart"], mapping))
+            .otherwise("counterpart")
+        )
     if kind == "membership":
         snapshot = _is_snapshot(files, names, reading, told.rows)
         rows = rows.with_columns(snapshot=pl.lit(snapshot))
     rows = rows.with_columns(known_at(told, rows[shape.dated], conventions.lag))
+    undated = rows["known_at"].is_null().arg_true()
+    if len(undated):
+        raise SourceError(
+            f"{told.place(undated[0])} has no {shape.dated} in row {told.numbers[undated[0]]}"
+            + (f" and {len(undated) - 1} rows more" if len(undated) > 1 else ""),
+            expected="a date in every row",
+            mend="correct the file, or take such rows out",
+        )
     if reading.since is not None:
         rows = rows.filter(pl.col(shape.dated) >= reading.since)
     return rows

@@ -1,6 +1,7 @@
 """Which listings are one security under a new name: told by an action, by a name or by a bar.
 
-1. An action ``rename`` of the files tells it. Until its session the new symbol is itself.
+1. An action ``rename`` of the files tells it, if the new symbol begins about then. Until its
+   session the new symbol is itself; the old one ends there, whatever else tells of it.
 2. If the mapping allows it, a listing that ended, as the listings files say, is followed by one
    that began at that end or up to ``confirm_days`` later, under the same company name or with the
    very bar of the other's last session. Who is listed while the other still is, is another
@@ -22,6 +23,36 @@ _TOLD_DAYS = 31
 _STEP = 0.25
 """Log step of the price beyond which the same name is a warrant or a note, no rename."""
 _COLUMNS = ("listing", "listing_new", "since", "known_at", "rank", "told")
+
+
+def told_renames(told: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Find since when symbols have another one, by the actions of the files.
+
+    Parameters
+    ----------
+    told
+        Actions of the files.
+    spans
+        First and last session with a bar, by symbol.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``symbol`` and ``renamed``, the first such session; only where the new symbol has bars that
+        begin about then.
+    """
+    begins = spans.select(counterpart="symbol", begins="first")
+    return (
+        told.filter(pl.col("kind") == "rename", pl.col("symbol") != pl.col("counterpart"))
+        .join(begins, on="counterpart")
+        .filter(_near(pl.col("session"), pl.col("begins")))
+        .group_by("symbol")
+        .agg(renamed=pl.col("session").min())
+    )
+
+
+def _near(end: pl.Expr, begin: pl.Expr) -> pl.Expr:
+    return (end - begin).dt.total_days().abs() <= _TOLD_DAYS
 
 
 def rename_links(
@@ -59,7 +90,8 @@ def rename_links(
     told_links = (
         renames.join(old, on="symbol")
         .join(new, left_on="counterpart", right_on="symbol", suffix="_new")
-        .filter((pl.col("delisted_on") - pl.col("listed_on")).dt.total_days().abs() <= _TOLD_DAYS)
+        # Listings of today say of the new symbol when the security was listed under any.
+        .filter(_near(pl.col("delisted_on"), pl.max_horizontal("listed_on", "first")))
         .with_columns(since="session", rank=pl.lit(0.0), told=pl.lit(True))
         .select(_COLUMNS)
     )

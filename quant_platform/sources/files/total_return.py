@@ -8,7 +8,9 @@ bar that shows it.
    its adjusted close together. Sessions without an adjusted close are stepped over.
 2. A column that is written to so many decimals is off by half of the last one. Two of them make a
    step that looks like a dividend and is none: what is smaller than that is rounding.
-3. The amount is as uncertain as the step, times the close before. Computed anew from a column that
+3. What the files tell of a session is taken at its word: a step is what is left of it beside a told
+   split, and nothing beside a told payment, which says the same with other digits.
+4. The amount is as uncertain as the step, times the close before. Computed anew from a column that
    was restated it is what was told, if it lies as near as that.
 """
 
@@ -22,12 +24,16 @@ from quant_platform.sources.files.mapping import Mapping
 
 KEY = ("security_id", "session", "kind")
 _SPLIT_STEP = 0.25
+_TOLD_RATIO = 1e-3
+"""A told ratio is written with so few digits that less than this beside it is no dividend."""
+_DIVIDING = ("split", "stock_dividend")
+_PAYING = ("dividend", "special_dividend", "spin_off")
 _DECIMALS = range(5)
 _AS_WRITTEN = 1e-3
 _SLACK = 1.001
 
 
-def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
+def implied_actions(bars: pl.LazyFrame, mapping: Mapping, told: pl.DataFrame) -> pl.DataFrame:
     """Read dividends, and splits if the close is raw, from a total-return close.
 
     Parameters
@@ -36,6 +42,8 @@ def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
         All segments, with ``adjusted``.
     mapping
         Smallest step, and whether the close is raw.
+    told
+        Actions of the files, with their symbols.
 
     Returns
     -------
@@ -58,6 +66,7 @@ def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
         .collect()
     )
     is_split = pl.lit(mapping.splits_in_adjusted) & ((pl.col("step") - 1).abs() > _SPLIT_STEP)
+    steps = _beside(steps, told).filter(is_split | pl.col("paid").is_null()).drop("paid")
     value = pl.when(is_split).then(1 / pl.col("step"))
     noise = pl.when(is_split).then(pl.col("least") / pl.col("step"))
     return steps.select(
@@ -69,6 +78,27 @@ def implied_actions(bars: pl.LazyFrame, mapping: Mapping) -> pl.DataFrame:
         known_at="known_at",
         known_at_basis="known_at_basis",
         noise=2 * noise.otherwise(pl.col("least") * pl.col("before")),
+    )
+
+
+def _beside(steps: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Take out of the steps what the files tell of their sessions; ``paid`` is the told cash."""
+    kind, at = pl.col("kind"), ["symbol", "session"]
+    newest = told.sort("known_at").unique([*at, "kind"], keep="last", maintain_order=True)
+    ratios = newest.filter(kind.is_in(_DIVIDING)).group_by(at).agg(ratio=pl.col("value").product())
+    cash = newest.filter(kind.is_in(_PAYING)).group_by(at).agg(paid=pl.col("value").sum())
+    # A close that is split-adjusted has no step where a split is told.
+    raw = (pl.col("step") * pl.col("ratio")).log().abs() < pl.col("step").log().abs()
+    return (
+        steps.join(ratios, on=at, how="left", maintain_order="left")
+        .join(cash, on=at, how="left", maintain_order="left")
+        .with_columns(
+            step=pl.when(raw).then(pl.col("step") * pl.col("ratio")).otherwise("step"),
+            least=pl.when(raw).then(pl.max_horizontal("least", _TOLD_RATIO)).otherwise("least"),
+        )
+        .with_columns(step=pl.col("step") / (1 - (pl.col("paid") / pl.col("before")).fill_null(0)))
+        .filter((pl.col("step") - 1).abs() > pl.col("least"))
+        .drop("ratio")
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from quant_platform.market.bars import published_bars
 from quant_platform.market.reference import published_actions, published_securities
+from quant_platform_tests.sources.files.deliveries import Deliveries
 from quant_platform_tests.sources.files.folders import DAYS, SLEEVE, imported, prices, span, write
 from quant_platform_tests.sources.markets import NYSE
 
@@ -167,3 +168,84 @@ def test_each_owner_of_a_ticker_has_an_end_of_its_own(tmp_path: Path) -> None:
     ]
     found = {finding.what for finding in report.findings}
     assert {"departures: merged", "departures: delisted"} <= found
+
+
+@pytest.mark.parametrize("misprint", [date(2024, 6, 1), date(2024, 12, 3)])
+def test_a_misprinted_date_ends_nobody(tmp_path: Path, misprint: date) -> None:
+    bars = prices(symbols=["S01", "S02"])
+    stray = bars.head(1).with_columns(date=pl.lit(misprint))
+    folder = write(tmp_path / "in", {"bars.csv": pl.concat([bars, stray])})
+    source, report = imported(folder, tmp_path / "lake")
+    assert not report.refusals
+    later = span(last=date(2024, 12, 3))
+    assert published_actions(source, SLEEVE, later).rows.height == 0
+    assert published_securities(source, SLEEVE, later).rows["delisted_on"].null_count() == 2
+    # Its failing twin: bars of the sessions between tell that S02 is gone.
+    more = prices(NYSE.between(DAYS[0], date(2024, 12, 3)), ["S01"])
+    both = pl.concat([more, bars.filter(pl.col("symbol") == "S02")])
+    source, _ = imported(write(tmp_path / "went on", {"bars.csv": both}), tmp_path / "other")
+    (gone,) = published_actions(source, SLEEVE, later).rows["security_id"].to_list()
+    assert gone == "US:S02"
+
+
+def renamed_in_files(until: date) -> dict[str, pl.DataFrame]:
+    """Write what files say up to a day: S01 is NEW from `GOES` on, which only an action tells."""
+    own = pl.col("symbol") == "S01"
+    symbol = pl.when(own & (pl.col("date") >= GOES)).then(pl.lit("NEW")).otherwise("symbol")
+    told = [("s01", GOES, "rename", "new")] if until >= GOES else []
+    names = {"symbol": pl.String, "session": pl.Date, "kind": pl.String, "counterpart": pl.String}
+    return {
+        "bars.csv": prices().filter(pl.col("date") <= until).with_columns(symbol=symbol),
+        "actions.csv": pl.DataFrame(told, schema=names, orient="row"),
+    }
+
+
+def test_a_rename_that_only_an_action_tells_holds_from_its_day(tmp_path: Path) -> None:
+    daily = Deliveries(tmp_path / "daily")
+    for day in DAYS[18:34]:
+        report = daily.deliver(renamed_in_files(day))
+        assert not report.refusals
+        told = daily.known("bars", day).filter(pl.col("session") == day)
+        assert told["security_id"].sort().to_list() == [f"US:S{n:02d}" for n in range(12)]
+        daily.take(day)
+    actions = daily.known("actions", DAYS[33])
+    assert actions.select("security_id", "session", "counterpart").rows() == [
+        ("US:S01", GOES, "US:NEW")
+    ]
+    # A whole import says the same of every session.
+    source, _ = imported(write(tmp_path / "in", renamed_in_files(DAYS[33])), tmp_path / "lake")
+    columns = ["symbol", "security_id", "session", "close"]
+    days = DAYS[:34]
+    assert (
+        source.bars(NYSE, SLEEVE, days)
+        .select(columns)
+        .equals(daily.known("bars", DAYS[33]).select(columns))
+    )
+    described = source.securities(NYSE, SLEEVE, days)
+    assert described["security_id"].n_unique() == 12
+    assert described["delisted_on"].null_count() == described.height
+
+
+def test_a_symbol_that_was_given_up_is_somebody_else_afterwards(tmp_path: Path) -> None:
+    tables = renamed_in_files(DAYS[-1])
+    again = prices(DAYS[30:], ["S01"]).with_columns(pl.col("close") + 0.01)
+    tables["bars.csv"] = pl.concat([tables["bars.csv"], again])
+    source, _ = imported(write(tmp_path / "in", tables), tmp_path / "lake")
+    found = published_bars(source, SLEEVE, span())
+    assert found.rejected.height == 0
+    owners = found.rows.filter(pl.col("session") >= DAYS[30], pl.col("symbol").is_in(["US:NEW"]))
+    assert owners["security_id"].unique().to_list() == ["US:S01"]
+    others = found.rows.filter(pl.col("session") >= DAYS[30], pl.col("symbol") == "US:S01")
+    assert others["security_id"].unique().to_list() == [f"US:S01@{GOES}"]
+
+
+@pytest.mark.parametrize("old_is_listed", [False, True])
+def test_listings_of_today_do_not_hide_a_told_rename(tmp_path: Path, old_is_listed: bool) -> None:
+    """They say of the new symbol since when the firm is listed, and of the old one nothing."""
+    tables = renamed_in_files(DAYS[-1])
+    listed = [("NEW", date(1999, 1, 4)), *([("S01", date(1999, 1, 4))] if old_is_listed else [])]
+    tables["listings.csv"] = pl.DataFrame(listed, schema=["symbol", "listed_on"], orient="row")
+    source, _ = imported(write(tmp_path / "in", tables), tmp_path / "lake")
+    bars = source.bars(NYSE, SLEEVE, DAYS).filter(pl.col("symbol").is_in(["US:S01", "US:NEW"]))
+    assert bars["security_id"].unique().to_list() == ["US:S01"]
+    assert source.actions(NYSE, SLEEVE, DAYS)["kind"].to_list() == ["rename"]

@@ -131,6 +131,18 @@ def test_another_layout_is_refused_in_a_sentence(tmp_path: Path, layout: str) ->
             "bars:\n  - files: a.csv\n    known_at: {column: x, published: 2024-01-02}\n",
             "both column and published",
         ),
+        *(
+            (f"bars:\n  - files: {files}\n", "expected a glob of files below the folder")
+            for files in ('""', "/etc/*.csv", "../in/*.csv", "'**bars/*.csv'")
+        ),
+        *(
+            (f"bars:\n  - files: a.csv\n    separator: {sign}\n", "expected one ASCII character")
+            for sign in ('""', '"||"', '"§"', "'\"'", '"\\n"')
+        ),
+        (
+            "bars:\n  - files: a.csv\n    columns: {session: {column: t, format: '%H'}}\n",
+            "format is '%H'; expected a day",
+        ),
     ],
 )
 def test_a_mapping_that_is_wrong_says_where(tmp_path: Path, mapping: str, told: str) -> None:
@@ -156,6 +168,17 @@ def test_a_mapping_that_is_wrong_says_where(tmp_path: Path, mapping: str, told: 
             "says '02.01.2024' for session in row 1",
         ),
         ("symbol,date,open,high,low,close,volume\n", "{close: closing}", "no column 'closing'"),
+        (
+            "symbol,date,open,high,low,close,volume\nA,9999-12-31,1,1,1,1,1\n",
+            "{}",
+            "says 9999-12-31 for session in row 1; expected a day up to ",
+        ),
+        (
+            "symbol,date,open,high,low,close,volume,known_at\nA,2024-01-02,1,1,1,1,1,9999-12-31\n",
+            "{}",
+            "says 9999-12-31 for known_at in row 1; expected a publication before",
+        ),
+        ('symbol,date\nA,"2024-01-02\n' + "x" * 200_000, "{}", "is no table"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_in_a_sentence(

@@ -135,3 +135,59 @@ def test_dates_and_instants_in_one_column_are_both_read(tmp_path: Path) -> None:
         (NYSE.close(date(2024, 1, 4)) + timedelta(minutes=30)).strftime("%d %H:%M"),
     ]
     assert rows["known_at_basis"].to_list() == ["observed", "observed", "assumed"]
+
+
+def test_an_end_beyond_the_calendar_is_none_yet(tmp_path: Path) -> None:
+    """Databases write 9999-12-31 for what has not ended."""
+    write(
+        tmp_path,
+        {
+            "l.csv": "symbol,listed_on,delisted_on\n"
+            "A,1999-01-04,9999-12-31\nB,1999-01-04,2023-03-01\n",
+            "m.csv": "index,symbol,valid_from,valid_to\nI,A,1999-01-04,2999-12-31\n",
+        },
+    )
+    listings = read(tmp_path, "listings:\n  - files: l.csv\n", "listings")
+    assert listings["delisted_on"].to_list() == [None, date(2023, 3, 1)]
+    members = read(tmp_path, "membership:\n  - files: m.csv\n", "membership")
+    assert members["valid_to"].to_list() == [None]
+
+
+def test_line_breaks_of_any_kind_are_read(tmp_path: Path) -> None:
+    rows = []
+    for number, sign in enumerate(("\n", "\r\n", "\r")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "s.csv").write_bytes(SERIES.replace("\n", sign).encode())
+        rows.append(read(folder, TABLE, "series"))
+    assert rows[0].height == 1
+    assert rows[1].equals(rows[0])
+    assert rows[2].equals(rows[0])
+
+
+@pytest.mark.parametrize(("written", "readable"), [(20240131.0, True), (45322.0, False)])
+def test_a_number_is_a_date_as_it_is_written(
+    tmp_path: Path, written: float, readable: bool
+) -> None:
+    """Days since 1900, as spreadsheets count them, are none."""
+    rows = {"series": ["cpi"], "session": [written], "value": [7.5], "unit": ["percent"]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "s.parquet")
+    mapping = TABLE.replace("s.csv", "s.parquet")
+    if readable:
+        assert read(tmp_path, mapping, "series")["session"].to_list() == [date(2024, 1, 31)]
+    else:
+        with pytest.raises(SourceError, match=r"says 45322\.0 for session in row 1"):
+            read(tmp_path, mapping, "series")
+
+
+def test_a_comma_may_stand_before_the_decimals(tmp_path: Path) -> None:
+    write(tmp_path, {"s.csv": "series;session;value;unit\ncpi;2024-01-31;7,25;percent\n"})
+    mapping = TABLE + "    separator: ';'\n"
+    with pytest.raises(SourceError, match=r"says '7,25' for value in row 1; .*1234\.5; .*decimal"):
+        read(tmp_path, mapping, "series")
+    mapping += "    decimal: ','\n"
+    assert read(tmp_path, mapping, "series")["value"].to_list() == [7.25]
+    # 1.234 may be a thousand there, and is no number to be sure of.
+    write(tmp_path, {"s.csv": "series;session;value;unit\ncpi;2024-01-31;1.234;percent\n"})
+    with pytest.raises(SourceError, match=r"says '1\.234' for value in row 1; .*1234,5"):
+        read(tmp_path, mapping, "series")
