@@ -44,6 +44,8 @@ from quant_platform.settings import TrendSettings
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _Found = TypeVar("_Found")
+Stored = npt.NDArray[np.floating[Any]]
+"""A matrix with the precision of its column in the lake."""
 
 PRICES = ("open", "high", "low", "close")
 PUBLISHED = ("security_id", "session", "knowledge_session", "known_at")
@@ -218,14 +220,14 @@ class _Laid:
     """Everything that is loaded: bars, columns of other feature tables, the calendar."""
 
     panel: Panel
-    beside: Mapping[str, Matrix]
+    beside: Mapping[str, Stored]
     previous: Days
     calendar: str
 
 
 def beside(
     columns: tuple[str, ...], stored: pl.LazyFrame | None, panel: Panel, start: int = 0
-) -> dict[str, Matrix]:
+) -> dict[str, Stored]:
     """Lay out columns of another feature table beside the panel, one matrix each.
 
     Parameters
@@ -243,21 +245,24 @@ def beside(
     -------
     dict of matrices
         Sessions down, the panel's securities across: what was known then is the same for each
-        vintage. In memory the sessions of a security are side by side, for they are taken together.
+        vintage.
     """
-    laid = {
-        name: np.full((len(panel.owners), len(panel.sessions) - start), np.nan) for name in columns
-    }
-    if stored is not None and columns:
-        rows = stored.select("session", "security_id", *columns).collect()
-        row = rows_of(rows["session"], panel.days[start:])
-        owner = places_of(rows["security_id"], panel.owners)
-        inside = (row >= 0) & (owner >= 0)
-        cells = owner[inside], row[inside]
-        for name, matrix in laid.items():
-            values = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            matrix[cells] = values if inside.all() else values[inside]
-    return {name: matrix.T for name, matrix in laid.items()}
+    shape = len(panel.sessions) - start, len(panel.owners)
+    if stored is None or not columns:
+        return {name: np.full(shape, np.nan) for name in columns}
+    rows = stored.select("session", "security_id", *columns).collect()
+    row = rows_of(rows["session"], panel.days[start:])
+    owner = places_of(rows["security_id"], panel.owners)
+    # What is not loaded goes to a cell behind the last.
+    nowhere = shape[0] * shape[1]
+    cells = np.where((row >= 0) & (owner >= 0), row * shape[1] + owner, nowhere)
+    laid = {}
+    for name in columns:
+        values = rows[name].to_numpy()
+        flat = np.full(nowhere + 1, np.nan, dtype=values.dtype)
+        flat[cells] = values
+        laid[name] = flat[:-1].reshape(shape)
+    return laid
 
 
 @dataclass(frozen=True)
@@ -359,11 +364,11 @@ def _values(family: Family, laid: _Laid, some: _Some, missing: float) -> dict[st
     return kept
 
 
-def _held(matrix: Matrix, rows: slice, owner: Places, panel: Panel) -> Matrix:
+def _held(matrix: Stored, rows: slice, owner: Places, panel: Panel) -> Matrix:
     """Rows of some securities, as far as a matrix beside the panel has them; see `beside`."""
     absent = len(panel.sessions) - len(matrix)
     span = slice(max(rows.start - absent, 0), rows.stop - absent)
-    return np.ascontiguousarray(matrix.T[owner, span].T)
+    return np.take(matrix[span], owner, axis=1).astype(np.float64)
 
 
 def _dtype(column: dy.Column) -> type[np.floating[Any]]:
