@@ -5,8 +5,8 @@ of such matrices; a session without a bar is NaN, and nothing is ever filled for
 
 1. Every row finds its cell: the session's place among the loaded ones, the security's among all.
    Rows known on time are laid out once, the last version of each on top.
-2. A vintage's series begins as its security's; the late rows known at its start are laid over it,
-   what comes after its end is taken away.
+2. A vintage's series begins as its security's; the late rows known at its start are laid over it.
+   What it holds of sessions after its end is nobody's business: see `Panel.visible`.
 3. Prices and volumes of a series are put into the units of its vintage.
 
 This is what ``vintages`` says of rows, without a row for every cell of every vintage.
@@ -14,7 +14,9 @@ This is what ``vintages`` says of rows, without a row for every cell of every vi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -87,22 +89,22 @@ class Panel:
         owner = places_of(series["security_id"], owners)
         cells = _Cells.of(rows, late.to_numpy(), owners, days)
         over = _news(news, series, days)
-        beyond = _after_the_end(series, wanted.last, days)
-        within, units = _units(
-            series, pl.DataFrame(schema=SPLITS) if splits is None else splits, days
-        )
-        laid = {}
-        for name in columns:
+        none = pl.DataFrame(schema=SPLITS)
+        within, units = _units(series, none if splits is None else splits, days)
+
+        def laid(name: str) -> Matrix:
             matrix = cells.laid(rows[name], owner)
             flat = matrix.reshape(-1)
-            flat[beyond] = np.nan
             flat[over["cell"].to_numpy()] = over[name].cast(pl.Float64).to_numpy()
             if name in PRICES:
                 flat[within] /= units
             if name in VOLUMES:
                 flat[within] *= units
-            laid[name] = matrix
-        return cls(tuple(loaded), series, laid, owners, owner)
+            return matrix
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            matrices = dict(zip(columns, pool.map(laid, columns), strict=True))
+        return cls(tuple(loaded), series, matrices, owners, owner)
 
     @cached_property
     def days(self) -> Days:
@@ -210,14 +212,6 @@ def _news(news: pl.DataFrame, series: pl.DataFrame, days: Days) -> pl.DataFrame:
         .sort("known_at", maintain_order=True)
         .with_columns(cell=pl.col("row") * width + pl.col("column").cast(pl.Int64))
     )
-
-
-def _after_the_end(series: pl.DataFrame, last: date, days: Days) -> Places:
-    """Cells of vintages that end before the range does, from after their end on."""
-    ends = series["vintage_to"].to_numpy().astype("datetime64[D]")
-    ended = np.flatnonzero(ends < np.datetime64(last))
-    row, place = np.nonzero(days[:, None] > ends[ended])
-    return np.asarray(row * len(series) + ended[place])
 
 
 def _units(series: pl.DataFrame, splits: pl.DataFrame, days: Days) -> tuple[Places, Vector]:

@@ -163,6 +163,6 @@ def _rows(parts: Sequence[tuple[date, pl.Series, list[dict[str, Vector]]]]) -> p
     }
     for name in _FEATURES:
         values = [some[name] for _, _, found in parts for some in found]
-        column = pl.Series(np.concatenate(values or [np.zeros(0)])).fill_nan(None)
+        column = pl.Series(np.concatenate(values or [np.zeros(0)]), nan_to_null=True)
         rows[name] = column.cast(FEATURES_PREDICTABILITY.columns[name].dtype)
     return pl.DataFrame(rows)

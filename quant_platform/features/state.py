@@ -216,7 +216,8 @@ class _Walk:
         def column(name: str) -> pl.Series:
             if name in values:
                 return pl.Series(values[name]).cast(contract[name].dtype)
-            return pl.Series(indicator(name, values)).fill_nan(None).cast(contract[name].dtype)
+            found = indicator(name, values).astype(np.float32)
+            return pl.Series(found, nan_to_null=True).cast(contract[name].dtype)
 
         numbers = [name for name in contract if name in ROW or name in INDICATORS.functions]
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import chi2, kstest
 
 from quant_platform.features.noise import hurst, noise_of, noise_table, stored_noise
 from quant_platform.features.predictability import (
+    LAGS,
     STATISTICS,
     Sample,
     Statistic,
@@ -65,6 +66,25 @@ def test_autocorrelation_and_ljung_box_by_their_definitions() -> None:
     # The upper tail of chi-square of 2 degrees is exp(-x / 2); of 4, (1 + x / 2) exp(-x / 2).
     two, four = statistic[1] / 2, statistic[3] / 2
     assert ljung_box(Sample(series))[0] <= min(math.exp(-two), (1 + four) * math.exp(-four)) + 1e-12
+
+
+def test_ljung_box_is_the_smallest_upper_tail_of_chi_square() -> None:
+    sample = Sample(np.random.default_rng(6).normal(size=(250, 40)))
+    parts = sample.correlations**2 / (250 - np.arange(1, 6))[:, None]
+    tails = chi2.sf(250 * 252 * np.cumsum(parts, axis=0), np.arange(1, 6)[:, None])
+    np.testing.assert_allclose(ljung_box(sample), tails.min(axis=0), rtol=1e-10)
+
+
+def test_the_bytes_of_a_column_are_the_same_in_any_company() -> None:
+    random = np.random.default_rng(7)
+    # Some remember long, so that the later lags are looked at as well.
+    series = random.normal(size=(250, 67)) + np.cumsum(random.normal(size=(250, 67)), axis=0) / 9
+    together = statistics_of(series)
+    assert together["memory_depth"].max() > LAGS
+    for width in (2, 3, 8, 31):
+        some = statistics_of(np.ascontiguousarray(series[:, 11 : 11 + width]))
+        for name, values in some.items():
+            np.testing.assert_array_equal(values, together[name][11 : 11 + width], name)
 
 
 def test_memory_counts_lags_in_a_row() -> None:
