@@ -35,7 +35,7 @@ import polars as pl
 
 from quant_platform.features.family import Family
 from quant_platform.features.panel import Days, Panel, Places, places_of, rows_of
-from quant_platform.features.rolling import Matrix, shifted
+from quant_platform.features.rolling import Matrix, put, shifted
 from quant_platform.features.warm_up import Enough
 from quant_platform.lakehouse.contracts.feature import null_before
 from quant_platform.lakehouse.vintages import splits_in_effect
@@ -44,6 +44,8 @@ from quant_platform.settings import TrendSettings
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _Found = TypeVar("_Found")
+Stored = npt.NDArray[np.floating[Any]]
+"""A matrix with the precision of its column in the lake."""
 
 PRICES = ("open", "high", "low", "close")
 PUBLISHED = ("security_id", "session", "knowledge_session", "known_at")
@@ -218,14 +220,14 @@ class _Laid:
     """Everything that is loaded: bars, columns of other feature tables, the calendar."""
 
     panel: Panel
-    beside: Mapping[str, Matrix]
+    beside: Mapping[str, Stored]
     previous: Days
     calendar: str
 
 
 def beside(
     columns: tuple[str, ...], stored: pl.LazyFrame | None, panel: Panel, start: int = 0
-) -> dict[str, Matrix]:
+) -> dict[str, Stored]:
     """Lay out columns of another feature table beside the panel, one matrix each.
 
     Parameters
@@ -243,21 +245,26 @@ def beside(
     -------
     dict of matrices
         Sessions down, the panel's securities across: what was known then is the same for each
-        vintage. In memory the sessions of a security are side by side, for they are taken together.
+        vintage.
     """
-    laid = {
-        name: np.full((len(panel.owners), len(panel.sessions) - start), np.nan) for name in columns
-    }
-    if stored is not None and columns:
-        rows = stored.select("session", "security_id", *columns).collect()
-        row = rows_of(rows["session"], panel.days[start:])
-        owner = places_of(rows["security_id"], panel.owners)
-        inside = (row >= 0) & (owner >= 0)
-        cells = owner[inside], row[inside]
-        for name, matrix in laid.items():
-            values = rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            matrix[cells] = values if inside.all() else values[inside]
-    return {name: matrix.T for name, matrix in laid.items()}
+    shape = len(panel.sessions) - start, len(panel.owners)
+    if stored is None or not columns:
+        return {name: np.full(shape, np.nan) for name in columns}
+    rows = stored.select("session", "security_id", *columns).collect()
+    row = rows_of(rows["session"], panel.days[start:])
+    owner = places_of(rows["security_id"], panel.owners)
+    # What is not loaded goes to a cell behind the last.
+    nowhere = shape[0] * shape[1]
+    cells = np.where((row >= 0) & (owner >= 0), row * shape[1] + owner, nowhere)
+
+    def laid(name: str) -> Stored:
+        values = rows[name].to_numpy()
+        flat = np.full(nowhere + 1, np.nan, dtype=values.dtype)
+        flat[cells] = values
+        return flat[:-1].reshape(shape)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(columns, pool.map(laid, columns), strict=True))
 
 
 @dataclass(frozen=True)
@@ -282,9 +289,11 @@ def _made(family: Family, laid: _Laid, start: int, missing: float) -> pl.DataFra
     def fill(some: _Some) -> None:
         kept = keep[some.start - start : some.stop - start, some.series]
         cells = place[some.start - start : some.stop - start, panel.owner[some.series]][kept]
+        places = np.flatnonzero(kept)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for name, values in _values(family, laid, some, missing).items():
-                made[name][cells] = values[kept]
+                column = made[name]
+                column[cells] = np.take(values, places).astype(column.dtype, copy=False)
 
     def column(name: str) -> pl.Series:
         return _column(made.pop(name), columns[name])
@@ -316,7 +325,9 @@ def _of_span(panel: Panel, keep: npt.NDArray[np.bool_], start: int, before: int)
     series = np.flatnonzero(keep.any(axis=0))
     first = start + keep[:, series].argmax(axis=0)
     stop = start + len(keep) - keep[::-1, series].argmax(axis=0)
-    torn = np.isnan(panel.columns["close"][:, series]).any(axis=0)
+    lacking = np.zeros((start + len(keep) + 1, keep.shape[1]), dtype=np.int32)
+    np.cumsum(np.isnan(panel.columns["close"][: start + len(keep)]), axis=0, out=lacking[1:])
+    torn = lacking[stop, series] > lacking[np.maximum(first - before + 1, 0), series]
     order = np.lexsort((stop, first, torn))
     at = 0
     while at < len(order):
@@ -354,16 +365,16 @@ def _values(family: Family, laid: _Laid, some: _Some, missing: float) -> dict[st
         values = block.answer(function(block.over(family.window(name))))
         if null_before(family.contract.columns[name]) is not None:
             there = np.isfinite(values) & enough.of_last(family.warm_up(name))
-            values = values if there.all() else np.where(there, values, np.nan)
+            values = put(values, ~there, np.nan)
         kept[name] = values
     return kept
 
 
-def _held(matrix: Matrix, rows: slice, owner: Places, panel: Panel) -> Matrix:
+def _held(matrix: Stored, rows: slice, owner: Places, panel: Panel) -> Matrix:
     """Rows of some securities, as far as a matrix beside the panel has them; see `beside`."""
     absent = len(panel.sessions) - len(matrix)
     span = slice(max(rows.start - absent, 0), rows.stop - absent)
-    return np.ascontiguousarray(matrix.T[owner, span].T)
+    return np.take(matrix[span], owner, axis=1).astype(np.float64)
 
 
 def _dtype(column: dy.Column) -> type[np.floating[Any]]:
@@ -373,7 +384,7 @@ def _dtype(column: dy.Column) -> type[np.floating[Any]]:
 
 def _column(cells: npt.NDArray[np.floating[Any]], column: dy.Column) -> pl.Series:
     """Values of a block as a column of the table."""
-    values = pl.Series(cells).fill_nan(None)
+    values = pl.Series(cells, nan_to_null=True)
     # Names come as their places.
     if isinstance(column.dtype, pl.Enum):
         return values.cast(pl.UInt8).cat.to(column.dtype)

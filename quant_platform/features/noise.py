@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from quant_platform.features.predictability import STATISTICS, Statistic, Vector
+from quant_platform.features.predictability import STATISTICS, Sample, Statistic, Vector
 
 SEED = 20240229
 SERIES = 200_000
@@ -91,7 +91,10 @@ def noise_table(
         random = np.random.default_rng([seed, zlib.crc32(name.encode())])
         sizes = [min(_PORTION, series - start) for start in range(0, series, _PORTION)]
         values = np.concatenate(
-            [statistic.kernel(random.standard_normal((statistic.length, size))) for size in sizes]
+            [
+                statistic.kernel(Sample(random.standard_normal((statistic.length, size))))
+                for size in sizes
+            ]
         )
         values = np.sort(np.round(values, _DIGITS))
         mean = float(values[np.isfinite(values)].mean())

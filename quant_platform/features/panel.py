@@ -5,8 +5,8 @@ of such matrices; a session without a bar is NaN, and nothing is ever filled for
 
 1. Every row finds its cell: the session's place among the loaded ones, the security's among all.
    Rows known on time are laid out once, the last version of each on top.
-2. A vintage's series begins as its security's; the late rows known at its start are laid over it,
-   what comes after its end is taken away.
+2. A vintage's series begins as its security's; the late rows known at its start are laid over it.
+   What it holds of sessions after its end is nobody's business: see `Panel.visible`.
 3. Prices and volumes of a series are put into the units of its vintage.
 
 This is what ``vintages`` says of rows, without a row for every cell of every vintage.
@@ -14,7 +14,9 @@ This is what ``vintages`` says of rows, without a row for every cell of every vi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -23,12 +25,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_platform.lakehouse.vintages import PRICES, VOLUMES, vintage_spans
+from quant_platform.lakehouse.vintages import PRICES, SPLITS, VOLUMES, vintage_spans
 from quant_platform.lakehouse.windows import SessionRange
 
 Matrix = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
 Places = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,44 +82,29 @@ class Panel:
             vintage.
         """
         rows = rows.filter(pl.col("knowledge_session") <= wanted.last)
-        series = vintage_spans(rows, wanted, splits)
+        late = rows["knowledge_session"] > rows["session"]
+        news, owners = rows.filter(late), rows["security_id"].unique().sort()
+        series = vintage_spans(owners, news, wanted, splits)
         days = np.array(loaded, dtype="datetime64[D]")
-        owners = series["security_id"].unique(maintain_order=True)
         owner = places_of(series["security_id"], owners)
-        rows = rows.with_columns(
-            row=pl.Series(rows_of(rows["session"], days)),
-            owner=pl.Series(places_of(rows["security_id"], owners)),
-        ).filter(pl.col("row") >= 0)
-        late = pl.col("knowledge_session") > pl.col("session")
-        known, news = rows.filter(~late), rows.filter(late)
-        cells = known["row"].to_numpy(), known["owner"].to_numpy()
-        if _repeats(*cells, len(days), len(owners)):
-            known = known.sort("known_at", maintain_order=True)
-            cells = known["row"].to_numpy(), known["owner"].to_numpy()
-        spans = series.with_row_index("column").with_columns(owner=pl.Series(owner))
-        over = (
-            news.join(spans.select("owner", "column", "vintage_from"), on="owner")
-            .filter(pl.col("knowledge_session") <= pl.col("vintage_from"))
-            .sort("known_at", maintain_order=True)
-        )
-        beyond = _after_the_end(spans, wanted.last, days)
-        factors = {} if splits is None else _factors(spans, splits, days)
-        laid = {}
-        for name in columns:
-            base = np.full((len(days), len(owners)), np.nan)
-            base[cells] = known[name].cast(pl.Float64).to_numpy()
-            matrix = base if len(owner) == len(owners) else np.take(base, owner, axis=1)
-            for column, row in beyond:
-                matrix[row:, column] = np.nan
-            matrix[over["row"].to_numpy(), over["column"].to_numpy()] = (
-                over[name].cast(pl.Float64).to_numpy()
-            )
-            for column, factor in factors.items() if name in PRICES else ():
-                matrix[:, column] /= factor
-            for column, factor in factors.items() if name in VOLUMES else ():
-                matrix[:, column] *= factor
-            laid[name] = matrix
-        return cls(tuple(loaded), series, laid, owners, owner)
+        cells = _Cells.of(rows, late.to_numpy(), owners, days)
+        over = _news(news, series, days)
+        none = pl.DataFrame(schema=SPLITS)
+        within, units = _units(series, none if splits is None else splits, days)
+
+        def laid(name: str) -> Matrix:
+            matrix = cells.laid(rows[name], owner)
+            flat = matrix.reshape(-1)
+            flat[over["cell"].to_numpy()] = over[name].cast(pl.Float64).to_numpy()
+            if name in PRICES:
+                flat[within] /= units
+            if name in VOLUMES:
+                flat[within] *= units
+            return matrix
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            matrices = dict(zip(columns, pool.map(laid, columns), strict=True))
+        return cls(tuple(loaded), series, matrices, owners, owner)
 
     @cached_property
     def days(self) -> Days:
@@ -163,32 +151,84 @@ def rows_of(sessions: pl.Series, days: Days) -> Places:
     return np.asarray(row_of[np.clip(asked - known[0] + 1, 0, len(row_of) - 1)])
 
 
-def _repeats(rows: Places, columns: Places, height: int, width: int) -> bool:
+@dataclass(frozen=True)
+class _Cells:
+    """Where rows known on time belong, sessions down and securities across.
+
+    Parameters
+    ----------
+    shape
+        Sessions and securities.
+    order
+        Rows in the order in which they are entered; None for that in which they are.
+    cells
+        Cell of each; one behind the last is for rows that are late, or not loaded.
+    """
+
+    shape: tuple[int, int]
+    order: Places | None
+    cells: Places
+
+    @classmethod
+    def of(
+        cls, rows: pl.DataFrame, late: npt.NDArray[np.bool_], owners: pl.Series, days: Days
+    ) -> _Cells:
+        """Find the cell of each row."""
+        shape = len(days), len(owners)
+        row = rows_of(rows["session"], days)
+        place = places_of(rows["security_id"], owners)
+        nowhere = shape[0] * shape[1]
+        cells = np.where(late | (row < 0), nowhere, row * shape[1] + place)
+        order = None
+        if _repeats(cells, nowhere):
+            order = np.argsort(rows["known_at"].to_physical().to_numpy(), kind="stable")
+            cells = cells[order]
+        return cls(shape, order, cells)
+
+    def laid(self, values: pl.Series, owner: Places) -> Matrix:
+        """Lay out a column, once for each vintage of a security."""
+        entered = values.cast(pl.Float64).to_numpy()
+        flat = np.full(self.shape[0] * self.shape[1] + 1, np.nan)
+        flat[self.cells] = entered if self.order is None else entered[self.order]
+        matrix = flat[:-1].reshape(self.shape)
+        return matrix if len(owner) == self.shape[1] else np.take(matrix, owner, axis=1)
+
+
+def _repeats(cells: Places, size: int) -> bool:
     """Whether two rows are for one cell."""
-    seen = np.zeros(height * width, dtype=bool)
-    seen[rows * width + columns] = True
-    return bool(np.count_nonzero(seen) < len(rows))
+    seen = np.zeros(size + 1, dtype=bool)
+    seen[cells] = True
+    return bool(np.count_nonzero(seen[:size]) < np.count_nonzero(cells < size))
 
 
-def _after_the_end(spans: pl.DataFrame, last: date, days: Days) -> list[tuple[int, int]]:
-    """Column of each series that ends before the range does, and the row after its end."""
-    ended = spans.filter(pl.col("vintage_to") < last)
-    ends = ended["vintage_to"].to_numpy().astype("datetime64[D]")
-    rows = np.searchsorted(days, ends, side="right")
-    return list(zip(ended["column"].to_list(), rows.tolist(), strict=True))
-
-
-def _factors(spans: pl.DataFrame, splits: pl.DataFrame, days: Days) -> dict[int, Matrix]:
-    """Units of each series that a split concerns: units of the row in one of the vintage."""
-    concerned = splits.join(spans, on="security_id", maintain_order="left").filter(
-        pl.col("vintage_from") >= pl.col("effective")
+def _news(news: pl.DataFrame, series: pl.DataFrame, days: Days) -> pl.DataFrame:
+    """Late rows with the ``cell`` of each vintage that began with them known, by when they were."""
+    width = len(series)
+    return (
+        news.with_columns(row=pl.Series(rows_of(news["session"], days)))
+        .filter(pl.col("row") >= 0)
+        .join(series.with_row_index("column"), on="security_id")
+        .filter(pl.col("knowledge_session") <= pl.col("vintage_from"))
+        .sort("known_at", maintain_order=True)
+        .with_columns(cell=pl.col("row") * width + pl.col("column").cast(pl.Int64))
     )
-    factors: dict[int, Matrix] = {}
-    upto = np.searchsorted(days, concerned["ex"].to_numpy().astype("datetime64[D]"))
-    steps = zip(concerned["column"], upto, concerned["step"], strict=True)
-    for column, row, step in steps:
-        factors.setdefault(column, np.ones(len(days)))[:row] *= step
-    return factors
+
+
+def _units(series: pl.DataFrame, splits: pl.DataFrame, days: Days) -> tuple[Places, Vector]:
+    """Cells before splits that are in effect in their vintage: units of the row in one of it."""
+    upto = np.searchsorted(days, splits["ex"].to_numpy().astype("datetime64[D]"))
+    concerned = (
+        splits.with_columns(upto=pl.Series(upto))
+        .filter(pl.col("upto") > 0)
+        .join(series.with_row_index("column"), on="security_id", maintain_order="left")
+        .filter(pl.col("vintage_from") >= pl.col("effective"))
+    )
+    columns, place = np.unique(concerned["column"].to_numpy(), return_inverse=True)
+    units = np.ones((len(columns), len(days)))
+    for at, row, step in zip(place, concerned["upto"], concerned["step"], strict=True):
+        units[at, :row] *= step
+    at, row = np.nonzero(units != 1)
+    return row * len(series) + columns[at].astype(np.int64), units[at, row]
 
 
 def window_sums(values: Matrix, start: int, length: int) -> tuple[Matrix, Matrix]:

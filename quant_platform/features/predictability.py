@@ -14,13 +14,14 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import factorial
+from functools import cached_property
+from math import factorial, gamma
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincc
+from scipy.special import erfc
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
@@ -36,11 +37,45 @@ SHORTEST_PIECE = 8
 """Values of the shortest piece whose range is rescaled."""
 
 
-def permutation_entropy(series: Matrix, order: int = 5, delay: int = 1) -> Vector:
+@dataclass(frozen=True)
+class Sample:
+    """Series, and what several statistics are made of, made once.
+
+    Parameters
+    ----------
+    series
+        Complete series, one a column, the oldest value first.
+    """
+
+    series: Matrix
+
+    @cached_property
+    def mean(self) -> Vector:
+        """Mean of each series."""
+        return np.asarray(self.series.mean(axis=0))
+
+    @cached_property
+    def apart(self) -> Matrix:
+        """Distances from the mean."""
+        return self.series - self.mean
+
+    @cached_property
+    def path(self) -> Matrix:
+        """Sum of what is before each value, and of all of them."""
+        return _path(self.series)
+
+    @cached_property
+    def correlations(self) -> Matrix:
+        """Autocorrelation at 1 to `LAGS` lags, one row each."""
+        return autocorrelations(self.apart, range(1, LAGS + 1))
+
+
+def permutation_entropy(sample: Sample, order: int = 5, delay: int = 1) -> Vector:
     """Shannon entropy of the order patterns, as a share of the largest possible, 0..1.
 
     Bandt and Pompe (2002). Equal values are in the order of time.
     """
+    series = sample.series
     size = len(series) - (order - 1) * delay
     parts = [series[lag * delay : lag * delay + size] for lag in range(order)]
     codes = np.zeros(parts[0].shape, dtype=np.int64)
@@ -57,26 +92,25 @@ def permutation_entropy(series: Matrix, order: int = 5, delay: int = 1) -> Vecto
     return np.asarray(np.maximum(entropy, 0.0) / np.log2(patterns))
 
 
-def rescaled_slope(series: Matrix) -> Vector:
+def rescaled_slope(sample: Sample) -> Vector:
     """Slope of the mean rescaled range over the length of the pieces, both in logarithms.
 
     Hurst (1951); biased upwards in short series.
     """
+    series, path = sample.series, sample.path
     length = len(series)
     pieces = np.unique(np.geomspace(SHORTEST_PIECE, length // 2, 10).astype(int))
-    path, squares = (
-        np.concatenate([np.zeros_like(series[:1]), np.cumsum(values, axis=0)])
-        for values in (series, series * series)
-    )
-    ranges = []
+    squares = _path(series * series)
+    ways, ranges = np.empty_like(series), []
     for piece in pieces:
         count = length // piece
         start = length - count * piece
         before, upto = path[start:-1:piece], path[start + piece :: piece]
         mean = (upto - before) / piece
         # The path of a piece's distances from its mean, from what was summed up before it.
-        slope = mean[:, None] * np.arange(1, piece + 1)[:, None]
-        way = np.subtract(path[start + 1 :].reshape(slope.shape), slope, out=slope)
+        way = ways[start:].reshape(count, piece, -1)
+        np.multiply(mean[:, None], np.arange(1.0, piece + 1)[:, None], out=way)
+        np.subtract(path[start + 1 :].reshape(way.shape), way, out=way)
         highest, lowest = way.max(axis=1) - before, way.min(axis=1) - before
         reach = np.maximum(highest, 0.0) - np.minimum(lowest, 0.0)
         variance = (squares[start + piece :: piece] - squares[start:-1:piece]) / piece - mean**2
@@ -88,93 +122,131 @@ def rescaled_slope(series: Matrix) -> Vector:
     return np.asarray(weighed / np.sum(across**2))
 
 
-def efficiency(series: Matrix) -> Vector:
+def efficiency(sample: Sample) -> Vector:
     """Distance covered over the way gone, 0..1."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.abs(series.sum(axis=0)) / np.abs(series).sum(axis=0))
+        return np.asarray(np.abs(sample.series.sum(axis=0)) / np.abs(sample.series).sum(axis=0))
 
 
-def autocorrelations(series: Matrix, lags: int) -> Matrix:
-    """Autocorrelation at lags 1 to ``lags``, one row each."""
-    apart = series - series.mean(axis=0)
-    whole = np.sum(apart**2, axis=0)
+def autocorrelations(apart: Matrix, lags: Iterable[int]) -> Matrix:
+    """Autocorrelation at some lags, one row each.
+
+    Parameters
+    ----------
+    apart
+        Distances from the mean of each series.
+    lags
+        The lags.
+    """
+    whole = _product(apart, apart)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.stack(
-            [np.sum(apart[lag:] * apart[:-lag], axis=0) / whole for lag in range(1, lags + 1)]
-        )
+        return np.stack([_product(apart[lag:], apart[:-lag]) / whole for lag in lags])
 
 
-def ljung_box(series: Matrix) -> Vector:
+def ljung_box(sample: Sample) -> Vector:
     """Smallest p-value of Ljung and Box's statistic over 1 to `LAGS` lags, 0..1."""
-    length = len(series)
-    lags = np.arange(1, LAGS + 1)
-    parts = autocorrelations(series, LAGS) ** 2 / (length - lags)[:, None]
-    statistic = length * (length + 2) * np.cumsum(parts, axis=0)
-    return np.asarray(gammaincc(lags[:, None] / 2, statistic / 2).min(axis=0))
+    length = len(sample.series)
+    parts = sample.correlations**2 / (length - np.arange(1, LAGS + 1))[:, None]
+    half = length * (length + 2) * np.cumsum(parts, axis=0) / 2
+    tails = [_upper_tail(lags, half[lags - 1]) for lags in range(1, LAGS + 1)]
+    return np.asarray(np.min(tails, axis=0))
 
 
-def first_autocorrelation(series: Matrix) -> Vector:
+def _upper_tail(degrees: int, half: Vector) -> Vector:
+    """Upper tail of chi-square at twice ``half``: a sum of as many terms as degrees need."""
+    odd = degrees % 2
+    tail = erfc(np.sqrt(half)) if odd else np.exp(-half)
+    for power in np.arange(1 - odd / 2, degrees / 2):
+        tail = tail + half**power * np.exp(-half) / gamma(power + 1)
+    return np.asarray(tail)
+
+
+def first_autocorrelation(sample: Sample) -> Vector:
     """Autocorrelation at lag 1, -1..1."""
-    return np.asarray(autocorrelations(series, 1)[0])
+    return np.asarray(sample.correlations[0])
 
 
-def memory_depth(series: Matrix) -> Vector:
+def memory_depth(sample: Sample) -> Vector:
     """Lags in a row, from the first, whose autocorrelation is above `MEMORY_THRESHOLD`."""
-    remembers = autocorrelations(series, MEMORY_LAGS) > MEMORY_THRESHOLD
-    return np.asarray(np.sum(np.cumprod(remembers, axis=0), axis=0), dtype=np.float64)
+    depth = _leading(sample.correlations)
+    # Few remember so long that more lags are worth looking at.
+    deep = np.flatnonzero(depth == LAGS)
+    if len(deep):
+        # numpy adds up a single column in another order than one of several.
+        apart = np.take(sample.apart, np.append(deep, deep[-1]), axis=1)
+        more = autocorrelations(apart, range(LAGS + 1, MEMORY_LAGS + 1))
+        depth[deep] += _leading(more)[:-1]
+    return depth
 
 
-def half_life(series: Matrix) -> Vector:
+def _leading(correlations: Matrix) -> Vector:
+    """Rows from the first on that are above the threshold."""
+    remembers = np.cumprod(correlations > MEMORY_THRESHOLD, axis=0)
+    return np.asarray(np.sum(remembers, axis=0), dtype=np.float64)
+
+
+def half_life(sample: Sample) -> Vector:
     """Sessions in which half of a distance from the mean is made good; infinite for none.
 
     Of an Ornstein-Uhlenbeck process: the sum of the series, regressed on itself.
     """
-    path = np.cumsum(series, axis=0)
-    apart = path[:-1] - path[:-1].mean(axis=0)
-    pull = np.sum(apart * series[1:], axis=0) / np.sum(apart**2, axis=0)
+    level = sample.path[1:-1]
+    apart = level - level.mean(axis=0)
+    pull = _product(apart, sample.series[1:]) / _product(apart, apart)
     reverts = (pull < 0) & (pull > -1)
     speed = -np.log1p(np.where(reverts, pull, -0.5))
     return np.asarray(np.where(reverts, np.log(2) / speed, np.where(pull <= -1, 0.0, np.inf)))
 
 
-def dickey_fuller(series: Matrix) -> Vector:
+def dickey_fuller(sample: Sample) -> Vector:
     """Statistic of the augmented test for a unit root, with a constant and one lag.
 
     Of the sum of the series; the more negative, the less a unit root is likely. Said and Dickey
     (1984). Its p-value is its place among random walks of the same length.
     """
-    path = np.cumsum(series, axis=0)
+    series, path = sample.series, sample.path[1:]
     change, level, before = (
         part - part.mean(axis=0) for part in (series[2:], path[1:-1], series[1:-1])
     )
     # Two slopes by Cramer's rule; the constant is in the means.
     squares, joint, others = (
-        np.sum(one * other, axis=0)
-        for one, other in ((level, level), (level, before), (before, before))
+        _product(one, other) for one, other in ((level, level), (level, before), (before, before))
     )
-    pull, push = np.sum(level * change, axis=0), np.sum(before * change, axis=0)
+    pull, push = _product(level, change), _product(before, change)
     determinant = squares * others - joint * joint
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = (pull * others - push * joint) / determinant
         drag = (push * squares - pull * joint) / determinant
-        residual = change - slope * level - drag * before
-        variance = np.sum(residual * residual, axis=0) / (len(change) - 3)
+        # The squares of a fit and of what it leaves add up to all.
+        left = _product(change, change) - slope * pull - drag * push
+        variance = left / (len(change) - 3)
         return np.asarray(slope / np.sqrt(variance * others / determinant))
 
 
-def variance_ratio(series: Matrix) -> Vector:
+def variance_ratio(sample: Sample) -> Vector:
     """Variance of returns over `VARIANCE_SPAN` sessions over that many variances of one.
 
     Lo and MacKinlay (1988), overlapping and unbiased; 1 for a random walk.
     """
-    length, span = len(series), VARIANCE_SPAN
-    mean = series.mean(axis=0)
-    single = np.sum((series - mean) ** 2, axis=0) / (length - 1)
-    path = np.concatenate([np.zeros_like(series[:1]), np.cumsum(series, axis=0)])
+    path, length, span = sample.path, len(sample.series), VARIANCE_SPAN
+    single = _product(sample.apart, sample.apart) / (length - 1)
     long = path[span:] - path[:-span]
+    long -= span * sample.mean
     scale = span * (length - span + 1) * (1 - span / length)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.sum((long - span * mean) ** 2, axis=0) / scale / single)
+        return np.asarray(_product(long, long) / scale / single)
+
+
+def _product(one: Matrix, other: Matrix) -> Vector:
+    """Sum of the products of two matrices, by column."""
+    return np.asarray(np.einsum("ij,ij->j", one, other))
+
+
+def _path(series: Matrix) -> Matrix:
+    """Sum up what is before each row, and all rows."""
+    path = np.zeros((len(series) + 1, series.shape[1]))
+    np.cumsum(series, axis=0, out=path[1:])
+    return path
 
 
 @dataclass(frozen=True)
@@ -191,7 +263,7 @@ class Statistic:
         Whether many series share a value, so that places among noise are middle ranks.
     """
 
-    kernel: Callable[[Matrix], Vector]
+    kernel: Callable[[Sample], Vector]
     length: int
     discrete: bool = False
 
@@ -220,7 +292,9 @@ def statistics_of(series: Matrix) -> dict[str, Vector]:
     series
         At least `LONGEST` values of each series, none lacking.
     """
+    samples = {
+        length: Sample(series[-length:]) for length in {s.length for s in STATISTICS.values()}
+    }
     return {
-        name: statistic.kernel(series[-statistic.length :])
-        for name, statistic in STATISTICS.items()
+        name: statistic.kernel(samples[statistic.length]) for name, statistic in STATISTICS.items()
     }

@@ -9,8 +9,10 @@ is a function of the state and a `feature` line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,10 @@ from quant_platform.lakehouse.contracts.feature import told
 from quant_platform.lakehouse.contracts.features_state import FEATURES_STATE
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+_MEAN = re.compile(r"ema_(\d+)_state")
 
 RECURSIONS = Family(FEATURES_STATE, declared="carried")
 INDICATORS = Family(FEATURES_STATE)
@@ -39,27 +44,39 @@ CARRIED = (
     *COUNTED,
     *(name for name, column in FEATURES_STATE.columns.items() if told(column, "carried")),
 )
-"""Columns of the state."""
+"""Columns of the state: the rows of its table."""
+ROW: Mapping[str, int] = {name: row for row, name in enumerate(CARRIED)}
+
+
+def _carried_in(unit: str) -> npt.NDArray[np.intp]:
+    """Rows of what is carried in a unit."""
+    units = [told(FEATURES_STATE.columns[name], "carried") for name in CARRIED]
+    return np.flatnonzero([carried == unit for carried in units])
+
+
+_IN_PRICES, _IN_SHARES = _carried_in("price"), _carried_in("shares")
+_MEANS = {
+    int(found[1]): row for name, row in ROW.items() if (found := _MEAN.fullmatch(name)) is not None
+}
+"""Rows of the exponential means of closes, by length."""
 
 
 @dataclass
 class Step:
-    """One session, as the recursions see it, over the securities that have a bar.
+    """One session, as the recursions see it, over all securities; NaN without a bar.
 
     Parameters
     ----------
     bar
         The session's bar, by column.
-    before
-        State before it, in today's units.
-    count
-        Bars taken in, this one included.
+    table
+        State before it, in today's units: a row for each of `CARRIED`.
     """
 
     bar: Mapping[str, Vector]
-    before: Mapping[str, Vector]
-    count: Vector
+    table: Matrix
     _after: dict[str, Vector] = field(default_factory=dict)
+    _weights: dict[tuple[int, int], Vector] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Vector:
         """State column after the session."""
@@ -67,36 +84,77 @@ class Step:
             self._after[name] = RECURSIONS.functions[name](self)
         return self._after[name]
 
-    @property
+    def before(self, name: str) -> Vector:
+        """State column before the session."""
+        row: Vector = self.table[ROW[name]]
+        return row
+
+    @cached_property
+    def count(self) -> Vector:
+        """Bars taken in, this one included."""
+        return self.before("bars") + 1
+
+    @cached_property
     def later(self) -> Mask:
         """Which securities had a bar before."""
         return np.asarray(self.count > 1)
 
-    @property
+    @cached_property
     def change(self) -> Vector:
         """Close less the close before, 0 at the first bar."""
-        return np.where(self.later, self.bar["close"] - self.before["close_state"], 0.0)
+        return np.where(self.later, self.bar["close"] - self.before("close_state"), 0.0)
+
+    @cached_property
+    def moves(self) -> tuple[Vector, Vector]:
+        """How far the bar reached above the one before, and below it, where that is the larger."""
+        up = self.bar["high"] - self.before("high_state")
+        down = self.before("low_state") - self.bar["low"]
+        rose = self.later & (up > down) & (up > 0)
+        fell = self.later & (down > up) & (down > 0)
+        return np.where(rose, up, 0.0), np.where(fell, down, 0.0)
+
+    @cached_property
+    def means(self) -> dict[int, Vector]:
+        """Exponential means of closes by length: all at once, for there are many."""
+        lengths = np.array([[float(length)] for length in _MEANS])
+        found = _exponential(
+            self.table[list(_MEANS.values())], self.bar["close"], lengths, self.count
+        )
+        return dict(zip(_MEANS, found, strict=True))
 
     def exponential(self, name: str, value: Vector, length: int, seen: Vector) -> Vector:
         """Exponential mean after a value; ``seen`` counts the values, this one included."""
-        weight = np.where(seen <= length, 1 / np.maximum(seen, 1), 2 / (length + 1))
-        return self.before[name] + weight * (value - self.before[name])
+        return _exponential(self.before(name), value, np.array(float(length)), seen)
 
-    def wilder(self, name: str, value: Vector, length: int, seen: Vector) -> Vector:
-        """Wilder's mean after a value that is not negative."""
-        weight = 1 / np.minimum(np.maximum(seen, 1), length)
-        return np.maximum(self.before[name] + weight * (value - self.before[name]), 0.0)
+    def wilder(self, name: str, value: Vector, length: int, first: int = 2) -> Vector:
+        """Wilder's mean after a value that is not negative; ``first`` is the bar of the first."""
+        if (length, first) not in self._weights:
+            seen = self.count - (first - 1)
+            self._weights[length, first] = 1 / np.minimum(np.maximum(seen, 1), length)
+        moved = _moved(self.before(name), value, self._weights[length, first])
+        return np.maximum(moved, 0.0, out=moved)
 
 
-def advanced(
-    state: Mapping[str, Vector], bar: Mapping[str, Vector], ratio: Vector, *, new_year: bool
-) -> dict[str, Vector]:
+def _exponential(before: Vector, value: Vector, length: Vector, seen: Vector) -> Vector:
+    weight = np.where(seen <= length, 1 / np.maximum(seen, 1), 2 / (length + 1))
+    return _moved(before, value, weight)
+
+
+def _moved(before: Vector, value: Vector, weight: Vector) -> Vector:
+    """Mean that has gone a part of the way to a value."""
+    moved = value - before
+    moved *= weight
+    moved += before
+    return moved
+
+
+def advanced(table: Matrix, bar: Mapping[str, Vector], ratio: Vector, *, new_year: bool) -> Matrix:
     """State after one more session.
 
     Parameters
     ----------
-    state
-        State before it, by column of `CARRIED`; 0 bars where there is none yet.
+    table
+        State before it, a row for each of `CARRIED`; 0 bars where there is none yet.
     bar
         The session's bars, NaN for none.
     ratio
@@ -104,43 +162,35 @@ def advanced(
     new_year
         Whether it is the first session of a calendar year.
     """
-    before = in_units(state, ratio)
+    before = in_units(table, ratio)
     if new_year:
-        before["year_close_state"] = before["close_state"]
-    traded = ~np.isnan(bar["close"])
-    chosen = np.flatnonzero(traded)
-    step = Step(
-        {name: values[chosen] for name, values in bar.items()},
-        {name: values[chosen] for name, values in before.items()},
-        before["bars"][chosen] + 1,
-    )
-    after = {name: values.copy() for name, values in before.items()}
-    for name in RECURSIONS.functions:
-        after[name][chosen] = step[name]
-    after["bars"] = before["bars"] + traded
-    after["idle"] = np.where(traded, 0.0, before["idle"] + 1)
+        before[ROW["year_close_state"]] = before[ROW["close_state"]]
+    step, after = Step(bar, before), np.empty_like(before)
+    # Securities without a bar are computed along; what comes of them is not taken.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name in RECURSIONS.functions:
+            after[ROW[name]] = step[name]
+    after[ROW["bars"]], after[ROW["idle"]] = step.count, 0.0
+    before[ROW["idle"]] += 1
+    np.copyto(after, before, where=np.isnan(bar["close"]))
     return after
 
 
-def in_units(state: Mapping[str, Vector], ratio: Vector) -> dict[str, Vector]:
-    """Put a state into the units that splits make of it.
+def in_units(table: Matrix, ratio: Vector) -> Matrix:
+    """Put a state into the units that splits make of it; always a new one.
 
     Parameters
     ----------
-    state
+    table
         The state.
     ratio
         New units per old one.
     """
-    scaled = dict(state)
-    if np.all(ratio == 1):
-        return scaled
-    for name in RECURSIONS.functions:
-        unit = told(FEATURES_STATE.columns[name], "carried")
-        if unit == "price":
-            scaled[name] = state[name] / ratio
-        elif unit == "shares":
-            scaled[name] = state[name] * ratio
+    scaled = table.copy()
+    split = np.flatnonzero(ratio != 1)
+    if len(split):
+        scaled[np.ix_(_IN_PRICES, split)] /= ratio[split]
+        scaled[np.ix_(_IN_SHARES, split)] *= ratio[split]
     return scaled
 
 
@@ -183,7 +233,7 @@ def low_state(step: Step) -> Vector:
 @RECURSIONS.column
 def ema_state(step: Step, length: int) -> Vector:
     """Exponential mean of closes."""
-    return step.exponential(f"ema_{length}_state", step.bar["close"], length, step.count)
+    return step.means[length]
 
 
 @RECURSIONS.column
@@ -198,45 +248,33 @@ def macd_signal_state(step: Step) -> Vector:
 @RECURSIONS.column
 def gain_state(step: Step, length: int) -> Vector:
     """Wilder mean of rises."""
-    rise = np.maximum(step.change, 0.0)
-    return step.wilder(f"gain_{length}_state", rise, length, step.count - 1)
+    return step.wilder(f"gain_{length}_state", np.maximum(step.change, 0.0), length)
 
 
 @RECURSIONS.column
 def loss_state(step: Step, length: int) -> Vector:
     """Wilder mean of falls."""
-    fall = np.maximum(-step.change, 0.0)
-    return step.wilder(f"loss_{length}_state", fall, length, step.count - 1)
+    return step.wilder(f"loss_{length}_state", np.maximum(-step.change, 0.0), length)
 
 
 @RECURSIONS.column
 def range_state(step: Step, length: int) -> Vector:
     """Wilder mean of true ranges; the first bar has none."""
-    before = step.before["close_state"]
+    before = step.before("close_state")
     span = np.maximum(step.bar["high"], before) - np.minimum(step.bar["low"], before)
-    span = np.where(step.later, span, 0.0)
-    return step.wilder(f"range_{length}_state", span, length, step.count - 1)
-
-
-def _moves(step: Step) -> tuple[Vector, Vector]:
-    """How far the bar reached above the one before, and below it, where that is the larger."""
-    up = step.bar["high"] - step.before["high_state"]
-    down = step.before["low_state"] - step.bar["low"]
-    rose = step.later & (up > down) & (up > 0)
-    fell = step.later & (down > up) & (down > 0)
-    return np.where(rose, up, 0.0), np.where(fell, down, 0.0)
+    return step.wilder(f"range_{length}_state", np.where(step.later, span, 0.0), length)
 
 
 @RECURSIONS.column
 def plus_state(step: Step, length: int) -> Vector:
     """Wilder mean of upward moves."""
-    return step.wilder(f"plus_{length}_state", _moves(step)[0], length, step.count - 1)
+    return step.wilder(f"plus_{length}_state", step.moves[0], length)
 
 
 @RECURSIONS.column
 def minus_state(step: Step, length: int) -> Vector:
     """Wilder mean of downward moves."""
-    return step.wilder(f"minus_{length}_state", _moves(step)[1], length, step.count - 1)
+    return step.wilder(f"minus_{length}_state", step.moves[1], length)
 
 
 @RECURSIONS.column
@@ -245,31 +283,29 @@ def adx_state(step: Step, length: int) -> Vector:
     plus, minus = step[f"plus_{length}_state"], step[f"minus_{length}_state"]
     moved = plus + minus
     index = 100 * np.abs(plus - minus) / np.where(moved > 0, moved, 1.0)
-    seen = step.count - FIRST_STRENGTH + 1
-    mean = step.wilder(f"adx_{length}_state", index, length, seen)
-    return np.where(seen > 0, mean, 0.0)
+    mean = step.wilder(f"adx_{length}_state", index, length, FIRST_STRENGTH)
+    return np.where(step.count >= FIRST_STRENGTH, mean, 0.0)
 
 
 @RECURSIONS.column
 def obv_state(step: Step) -> Vector:
     """On-balance volume."""
-    return step.before["obv_state"] + np.sign(step.change) * step.bar["volume"]
+    return step.before("obv_state") + np.sign(step.change) * step.bar["volume"]
 
 
 @RECURSIONS.column
 def ewma_variance_state(step: Step) -> Vector:
     """Exponential mean of squared returns; the plain mean until that weighs them less."""
-    before = np.where(step.later, step.before["close_state"], step.bar["close"])
+    before = np.where(step.later, step.before("close_state"), step.bar["close"])
     square = np.log(step.bar["close"] / before) ** 2
     weight = np.maximum(1 / np.maximum(step.count - 1, 1), EWMA_WEIGHT)
-    old = step.before["ewma_variance_state"]
-    return np.maximum(old + weight * (square - old), 0.0)
+    return np.maximum(_moved(step.before("ewma_variance_state"), square, weight), 0.0)
 
 
 @RECURSIONS.column
 def year_close_state(step: Step) -> Vector:
     """Last close of the year before: the first session of a year has put it there."""
-    return step.before["year_close_state"]
+    return step.before("year_close_state")
 
 
 # -- indicators ------------------------------------------------------------------------------------

@@ -87,8 +87,25 @@ def total(matrix: Matrix, length: int, step: int = 1) -> Matrix:
 
 def _filled(matrix: Matrix) -> Matrix:
     """Values, 0 where there is none."""
-    lacking = np.isnan(matrix)
-    return np.where(lacking, 0.0, matrix) if lacking.any() else matrix
+    return put(matrix, np.isnan(matrix), 0.0)
+
+
+def put(matrix: Matrix, places: npt.NDArray[np.bool_], value: float) -> Matrix:
+    """Put a value in some places of a copy; without any it is the matrix itself.
+
+    Of few places that is several times as fast as ``np.where``.
+
+    Parameters
+    ----------
+    matrix, places, value
+        Values, where to replace them, and by what.
+    """
+    found = np.flatnonzero(places)
+    if not len(found):
+        return matrix
+    copy = np.array(matrix, order="C")
+    copy.reshape(-1)[found] = value
+    return copy
 
 
 def mean(matrix: Matrix, length: int, step: int = 1) -> Matrix:
@@ -104,8 +121,7 @@ def mean(matrix: Matrix, length: int, step: int = 1) -> Matrix:
     """
     there = count(matrix, length, step)
     sums = total(matrix, length, step) / np.maximum(there, 1)
-    none = there == 0
-    return np.where(none, np.nan, sums) if none.any() else sums
+    return put(sums, there == 0, np.nan)
 
 
 def deviation(matrix: Matrix, length: int) -> Matrix:

@@ -13,7 +13,7 @@ Every session is computed from its own window alone, so that a range equals its 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_platform.features.finite import PUBLISHED, beside
+from quant_platform.features.finite import PUBLISHED, Stored, beside
 from quant_platform.features.noise import hurst, stored_noise
 from quant_platform.features.panel import Matrix, Panel
 from quant_platform.features.predictability import LONGEST, Vector, statistics_of
@@ -101,8 +101,8 @@ def predictability_features(
                 (closes[:, at : at + ABREAST] for at in range(0, len(series), ABREAST)),
                 (spread[:, at : at + ABREAST] for at in range(0, len(series), ABREAST)),
             )
-            parts.append(_rows(session, panel.series["security_id"].gather(series), list(found)))
-    return pl.concat(parts)
+            parts.append((session, panel.series["security_id"].gather(series), list(found)))
+    return _rows(parts)
 
 
 def complete(returns: Matrix, length: int) -> tuple[Matrix, npt.NDArray[np.intp]]:
@@ -131,7 +131,7 @@ def complete(returns: Matrix, length: int) -> tuple[Matrix, npt.NDArray[np.intp]
     return values, columns
 
 
-def _statistics(closes: Matrix, volatility: Matrix) -> dict[str, Vector]:
+def _statistics(closes: Matrix, volatility: Stored) -> dict[str, Vector]:
     """Statistics and places of some series, by column of the table; NaN where there is none."""
     with np.errstate(invalid="ignore", divide="ignore"):
         returns = np.log(closes[1:] / closes[:-1]) / volatility[:-1]
@@ -151,11 +151,18 @@ def _statistics(closes: Matrix, volatility: Matrix) -> dict[str, Vector]:
     return made
 
 
-def _rows(session: date, names: pl.Series, parts: list[dict[str, Vector]]) -> pl.DataFrame:
-    """Rows of one session."""
-    rows = {"session": pl.repeat(session, len(names), dtype=pl.Date, eager=True)}
-    rows["security_id"] = names
+def _rows(parts: Sequence[tuple[date, pl.Series, list[dict[str, Vector]]]]) -> pl.DataFrame:
+    """Rows of sessions, each with its securities and what was found of some of them at a time."""
+    rows = {
+        "session": pl.Series(
+            np.repeat(
+                [np.datetime64(day, "D") for day, _, _ in parts], [len(n) for _, n, _ in parts]
+            )
+        ),
+        "security_id": pl.concat([names for _, names, _ in parts]),
+    }
     for name in _FEATURES:
-        values = pl.Series(np.concatenate([part[name] for part in parts] or [np.zeros(0)]))
-        rows[name] = values.fill_nan(None).cast(FEATURES_PREDICTABILITY.columns[name].dtype)
+        values = [some[name] for _, _, found in parts for some in found]
+        column = pl.Series(np.concatenate(values or [np.zeros(0)]), nan_to_null=True)
+        rows[name] = column.cast(FEATURES_PREDICTABILITY.columns[name].dtype)
     return pl.DataFrame(rows)

@@ -35,6 +35,8 @@ from quant_platform.features.recursions import (
     BAR,
     CARRIED,
     INDICATORS,
+    ROW,
+    Matrix,
     Vector,
     advanced,
     indicator,
@@ -55,35 +57,6 @@ def state_windows(settings: StateSettings) -> dict[str, Window]:
         "actions": Window("actions", ALL_HISTORY),
         "state": Window("features_state", settings.replay_sessions + 1, own=True),
     }
-
-
-@dataclass
-class _State:
-    """One vector per carried column over all securities; ``bars`` is 0 where there is none yet."""
-
-    values: dict[str, Vector]
-
-    @classmethod
-    def nothing(cls, securities: int) -> _State:
-        return cls({name: np.zeros(securities) for name in CARRIED})
-
-    def copy(self) -> _State:
-        return _State({name: vector.copy() for name, vector in self.values.items()})
-
-    def at(self, chosen: npt.NDArray[np.intp]) -> _State:
-        return _State({name: vector[chosen] for name, vector in self.values.items()})
-
-    def put(self, chosen: npt.NDArray[np.intp], other: _State) -> None:
-        for name, vector in self.values.items():
-            vector[chosen] = other.values[name]
-
-    def advance(self, bar: Mapping[str, Vector], ratio: Vector, *, new_year: bool) -> None:
-        """Take in one session, and forget who has not traded for long; see `advanced`."""
-        state = advanced(self.values, bar, ratio, new_year=new_year)
-        gone = np.flatnonzero(state["idle"] >= FORGET_AFTER)
-        for values in state.values() if len(gone) else ():
-            values[gone] = 0.0
-        self.values = state
 
 
 def advance_state(
@@ -115,23 +88,27 @@ def advance_state(
 
 @dataclass(frozen=True)
 class _Emitted:
-    """What one session leaves behind: vectors over the securities that have a state."""
+    """What one session leaves behind: the state, and vectors over the securities that have one."""
 
     ordinal: int
     columns: npt.NDArray[np.intp]
     restated: npt.NDArray[np.int64]
     missed: Vector
-    state: _State
+    state: Matrix
 
 
 class _Walk:
-    """The loop over sessions, with what replays need to remember."""
+    """The loop over sessions, with what replays need to remember.
+
+    A state is a table: a row for each of `CARRIED`, a column for each security, whose ``bars`` are
+    0 where it has no state. What one session left is never changed afterwards.
+    """
 
     def __init__(
         self,
         wanted: SessionRange,
         replay: int,
-        securities: Sequence[str],
+        securities: pl.Series,
         *,
         bars: pl.DataFrame,
         splits: pl.DataFrame,
@@ -139,21 +116,43 @@ class _Walk:
     ) -> None:
         self.calendar = wanted.calendar
         self.replay = replay
-        self.securities = pl.Series("security_id", securities, dtype=pl.String)
+        self.securities = securities
         self.stored = stored
         self.origin = self.calendar.ordinal(wanted.first) - replay
         rows = wanted.calendar.ordinal(wanted.last) - self.origin + 1
-        self.known = {name: np.full((rows, len(securities)), np.nan) for name in BAR}
+        timely = (bars["knowledge_session"] == bars["session"]).to_numpy()
+        self.known = self._laid_out_bars(bars, timely, rows)
         self.ratio = np.ones((rows, len(securities)))
-        self.arrivals = bars.partition_by("knowledge_session", as_dict=True, maintain_order=True)
+        late = (
+            bars.filter(~timely)
+            .sort("knowledge_session", "ordinal", "column", "known_at")
+            .unique(["knowledge_session", "ordinal", "column"], keep="last", maintain_order=True)
+        )
+        self.arrivals = late.partition_by("knowledge_session", as_dict=True, maintain_order=True)
         self.splits = splits.partition_by("effective", as_dict=True, maintain_order=True)
-        self.states: dict[int, _State] = {}
-        self.late: list[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.int64]]] = []
+        self.states: dict[int, Matrix] = {}
+        self.late: list[_Late] = []
         self.missed = np.zeros(len(securities))
         self.emitted: list[_Emitted] = []
         before = self.calendar.ordinal(wanted.first)
         for ordinal in range(max(self.origin, 0), before):
             self._take_arrivals(ordinal)
+
+    def _laid_out_bars(
+        self, bars: pl.DataFrame, timely: npt.NDArray[np.bool_], rows: int
+    ) -> npt.NDArray[np.float64]:
+        """Bars known on time, by session, column of `BAR` and security: nobody reads ahead."""
+        row = bars["ordinal"].to_numpy() - self.origin
+        known = np.full((rows, len(BAR), len(self.securities)), np.nan)
+        chosen = np.flatnonzero(timely & (row >= 0) & (row < rows))
+        # Of two versions of one session's evening the last one counts.
+        order = bars["known_at"].to_physical().to_numpy()[chosen]
+        if np.any(order[1:] < order[:-1]):
+            chosen = chosen[np.argsort(order, kind="stable")]
+        first = row[chosen] * (len(BAR) * len(self.securities)) + bars["column"].to_numpy()[chosen]
+        for place, name in enumerate(BAR):
+            known.reshape(-1)[first + place * len(self.securities)] = bars[name].to_numpy()[chosen]
+        return known
 
     @classmethod
     def begin(cls, frames: Mapping[str, pl.LazyFrame], replay: int, wanted: SessionRange) -> _Walk:
@@ -167,19 +166,14 @@ class _Walk:
         first = calendar.ordinal(wanted.first)
         before = calendar.sessions[first - 1] if first else None
         previous = frames["state"].filter(pl.col("session") == before).collect()
-        securities = sorted({*bars["security_id"].unique(), *previous["security_id"]})
-        names = pl.Series("security_id", securities, dtype=pl.String)
-        codes = names.to_frame().with_row_index("column")
+        named = [bars["security_id"].unique(), previous["security_id"]]
+        securities = pl.concat(named).unique().sort()
+        codes = securities.to_frame().with_row_index("column")
         days = np.array(calendar.sessions, dtype="datetime64[D]")
-        placed = (
-            bars.with_columns(
-                column=pl.Series(places_of(bars["security_id"], names)),
-                ordinal=pl.Series(rows_of(bars["session"], days)),
-            )
-            .filter(pl.col("ordinal") >= 0)
-            .sort("knowledge_session", "ordinal", "column", "known_at")
-            .unique(["knowledge_session", "ordinal", "column"], keep="last", maintain_order=True)
-        )
+        placed = bars.with_columns(
+            column=pl.Series(places_of(bars["security_id"], securities)),
+            ordinal=pl.Series(rows_of(bars["session"], days)),
+        ).filter(pl.col("ordinal") >= 0)
         ordinals = calendar.frame().select("session", "ordinal")
         actions = frames.get("actions")
         splits = (
@@ -198,105 +192,110 @@ class _Walk:
         """Take one session in and remember its rows."""
         now = self.calendar.ordinal(session)
         late = self._take_arrivals(now)
-        state = self.states[now - 1].copy()
+        state = self.states[now - 1]
         restated = np.full(len(self.securities), -1, dtype=np.int64)
         if late is not None:
-            self._replay(now, *late, state, restated)
-        self._step(state, now, np.arange(len(self.securities)))
+            state = self._replayed(now, late, state, restated)
+        state = self._step(state, now, slice(None))
         self.states[now] = state
         self.states.pop(now - self.replay - 2, None)
-        alive = np.flatnonzero(state.values["bars"] > 0)
+        alive = np.flatnonzero(state[ROW["bars"]] > 0)
         # A security without a row has nowhere to keep its count: a restart would begin at none.
-        self.missed[state.values["bars"] == 0] = 0
-        self.emitted.append(
-            _Emitted(now, alive, restated[alive], self.missed[alive], state.at(alive))
-        )
+        self.missed[state[ROW["bars"]] == 0] = 0
+        self.emitted.append(_Emitted(now, alive, restated[alive], self.missed[alive], state))
 
     def rows(self) -> pl.DataFrame:
         """Rows of all sessions taken in, for the securities that had a state."""
-        emitted = self.emitted
+        emitted, contract = self.emitted, FEATURES_STATE.columns
+        values: dict[str, Vector] = {}
 
-        def over_all(name: str) -> Vector:
-            return np.concatenate([each.state.values[name] for each in emitted])
+        def over_all(name: str) -> None:
+            row = ROW[name]
+            values[name] = np.concatenate([each.state[row][each.columns] for each in emitted])
 
+        def column(name: str) -> pl.Series:
+            if name in values:
+                return pl.Series(values[name]).cast(contract[name].dtype)
+            found = indicator(name, values).astype(np.float32)
+            return pl.Series(found, nan_to_null=True).cast(contract[name].dtype)
+
+        numbers = [name for name in contract if name in ROW or name in INDICATORS.functions]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            values = dict(zip(CARRIED, pool.map(over_all, CARRIED), strict=True))
-            names = list(INDICATORS.functions)
-            found = pool.map(lambda name: indicator(name, values), names)
-            features = dict(zip(names, found, strict=True))
+            list(pool.map(over_all, CARRIED))
+            made = dict(zip(numbers, pool.map(column, numbers), strict=True))
         days = pl.Series(self.calendar.sessions, dtype=pl.Date)
         since = pl.Series(np.concatenate([e.restated for e in emitted]))
         ordinals = np.repeat([e.ordinal for e in emitted], [len(e.columns) for e in emitted])
-        columns = {
-            "session": days.gather(ordinals),
-            "security_id": self.securities.gather(np.concatenate([e.columns for e in emitted])),
-            "restated_from": days.gather(since.replace(-1, None)),
-            "revisions_missed": pl.Series(np.concatenate([e.missed for e in emitted])),
-            **{name: pl.Series(vector).fill_nan(None) for name, vector in features.items()},
-            **{name: pl.Series(vector) for name, vector in values.items()},
-        }
-        contract = FEATURES_STATE.columns
-        return pl.DataFrame({name: columns[name].cast(contract[name].dtype) for name in contract})
+        made["session"] = days.gather(ordinals)
+        made["security_id"] = self.securities.gather(np.concatenate([e.columns for e in emitted]))
+        made["restated_from"] = days.gather(since.replace(-1, None))
+        missed = pl.Series(np.concatenate([e.missed for e in emitted]))
+        made["revisions_missed"] = missed.cast(contract["revisions_missed"].dtype)
+        return pl.DataFrame({name: made[name] for name in contract})
 
-    def _step(self, state: _State, ordinal: int, chosen: npt.NDArray[np.intp]) -> None:
-        """Advance the state of some securities by one session."""
+    def _step(self, state: Matrix, ordinal: int, chosen: npt.NDArray[np.intp] | slice) -> Matrix:
+        """State of some securities after a session, without who has not traded for long."""
         days, row = self.calendar.sessions, ordinal - self.origin
-        bar = {name: known[row, chosen] for name, known in self.known.items()}
+        bar = dict(zip(BAR, self.known[row][:, chosen], strict=True))
         new_year = ordinal > 0 and days[ordinal].year > days[ordinal - 1].year
-        state.advance(bar, self.ratio[row, chosen], new_year=new_year)
+        after = advanced(state, bar, self.ratio[row, chosen], new_year=new_year)
+        after[:, after[ROW["idle"]] >= FORGET_AFTER] = 0.0
+        return after
 
-    def _take_arrivals(self, now: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]] | None:
-        """Enter what became known at a session; return its late rows (security, session)."""
-        day = (self.calendar.sessions[now],)
-        late = []
-        for arrivals, into in ((self.arrivals, self.known), (self.splits, {"ratio": self.ratio})):
-            arrived = arrivals.get(day)
-            if arrived is None:
-                continue
-            columns = arrived["column"].to_numpy().astype(np.intp)
-            ordinals = arrived["ordinal"].to_numpy()
-            inside = ordinals >= self.origin
-            cells = (ordinals[inside] - self.origin, columns[inside])
-            for name, taken in into.items():
-                taken[cells] = arrived[name].to_numpy()[inside]
-            past = ordinals < now
-            if past.any():
-                late.append((columns[past], ordinals[past]))
+    def _take_arrivals(self, now: int) -> _Late | None:
+        """Enter what became known at a session and was not known on time; return the late rows."""
+        day, late = (self.calendar.sessions[now],), []
+        bars, splits = self.arrivals.get(day), self.splits.get(day)
+        if bars is not None:
+            columns, row, inside = self._cells(bars)
+            for place, name in enumerate(BAR):
+                self.known[row[inside], place, columns[inside]] = bars[name].to_numpy()[inside]
+            late.append((columns, row + self.origin))
+        if splits is not None:
+            columns, row, inside = self._cells(splits)
+            self.ratio[row[inside], columns[inside]] = splits["ratio"].to_numpy()[inside]
+            late.append((columns, row + self.origin))
         if not late:
             return None
         columns, ordinals = (np.concatenate(part) for part in zip(*late, strict=True))
-        self.late.append((now, columns, ordinals))
-        return columns, ordinals
+        past = ordinals < now
+        if not past.any():
+            return None
+        self.late.append(_Late(np.full(np.count_nonzero(past), now), columns[past], ordinals[past]))
+        return self.late[-1]
 
-    def _replay(
-        self,
-        now: int,
-        columns: npt.NDArray[np.intp],
-        ordinals: npt.NDArray[np.int64],
-        state: _State,
-        restated: npt.NDArray[np.int64],
-    ) -> None:
-        """Step the securities with late rows again, from before the changed session to the last."""
+    def _cells(
+        self, rows: pl.DataFrame
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Column and row of what arrived, and whether there is such a row."""
+        columns = rows["column"].to_numpy().astype(np.intp)
+        row = rows["ordinal"].to_numpy().astype(np.int64) - self.origin
+        return columns, row, row >= 0
+
+    def _replayed(
+        self, now: int, late: _Late, state: Matrix, restated: npt.NDArray[np.int64]
+    ) -> Matrix:
+        """State with the securities of late rows stepped again, from before the changed session."""
         oldest = now - self.replay
-        within = ordinals > oldest
-        np.add.at(self.missed, columns[~within], 1)
+        within = late.ordinals > oldest
+        np.add.at(self.missed, late.columns[~within], 1)
         begin = np.full(len(self.securities), now + 1, dtype=np.int64)
-        np.minimum.at(begin, columns[within], ordinals[within])
+        np.minimum.at(begin, late.columns[within], late.ordinals[within])
         self._begin_before_what_is_missing(now, oldest, begin)
         chosen = np.flatnonzero(begin <= now)
         if not len(chosen):
-            return
-        restated[chosen] = begin[chosen]
-        self._recall(int(begin[chosen].min()) - 1, now)
-        redone = _State.nothing(len(chosen))
-        for ordinal in range(int(begin[chosen].min()), now):
-            fresh = np.flatnonzero(begin[chosen] == ordinal)
-            redone.put(fresh, self.states[ordinal - 1].at(chosen[fresh]))
-            running = np.flatnonzero(begin[chosen] <= ordinal)
-            part = redone.at(running)
-            self._step(part, ordinal, chosen[running])
-            redone.put(running, part)
-        state.put(chosen, redone)
+            return state
+        restated[chosen] = begin = begin[chosen]
+        self._recall(int(begin.min()) - 1, now)
+        redone = np.zeros((len(CARRIED), len(chosen)))
+        for ordinal in range(int(begin.min()), now):
+            fresh = np.flatnonzero(begin == ordinal)
+            redone[:, fresh] = self.states[ordinal - 1][:, chosen[fresh]]
+            running = np.flatnonzero(begin <= ordinal)
+            redone[:, running] = self._step(redone[:, running], ordinal, chosen[running])
+        state = state.copy()
+        state[:, chosen] = redone
+        return state
 
     def _begin_before_what_is_missing(
         self, now: int, oldest: int, begin: npt.NDArray[np.int64]
@@ -307,29 +306,26 @@ class _Walk:
         and describe a session before it. Where one of those is too old to begin from, a replay
         would lose it: the security keeps its state and today's late rows count as missed.
         """
-        recent = [entry for entry in self.late if oldest < entry[0] <= now]
-        moved = True
-        while moved:
-            moved = False
-            for arrival, columns, ordinals in recent:
-                lacking = (
-                    (begin[columns] <= now)
-                    & (arrival >= begin[columns])
-                    & (ordinals < begin[columns])
-                    & (ordinals > oldest)
-                )
-                if lacking.any():
-                    np.minimum.at(begin, columns[lacking], ordinals[lacking])
-                    moved = True
+        self.late = [entry for entry in self.late if entry.arrival[0] > oldest]
+        if not self.late:
+            return
+        recent = _Late.of(self.late)
+        # Only what concerns a security that is replayed can move one.
+        recent = recent.where(begin[recent.columns] <= now)
+        while True:
+            start = begin[recent.columns]
+            lacking = (
+                (recent.arrival >= start) & (recent.ordinals < start) & (recent.ordinals > oldest)
+            )
+            if not lacking.any():
+                break
+            np.minimum.at(begin, recent.columns[lacking], recent.ordinals[lacking])
+        replayable = recent.ordinals > recent.arrival - self.replay
+        lost = (recent.arrival >= start) & (recent.ordinals <= oldest) & replayable
         torn = np.zeros(len(self.securities), dtype=bool)
-        for arrival, columns, ordinals in recent:
-            replayable = ordinals > arrival - self.replay
-            lost = (arrival >= begin[columns]) & (ordinals <= oldest) & replayable
-            torn[columns[lost & (begin[columns] <= now)]] = True
-        for arrival, columns, ordinals in recent:
-            if arrival == now:
-                refused = torn[columns] & (ordinals > oldest)
-                np.add.at(self.missed, columns[refused], 1)
+        torn[recent.columns[lost]] = True
+        refused = torn[recent.columns] & (recent.ordinals > oldest) & (recent.arrival == now)
+        np.add.at(self.missed, recent.columns[refused], 1)
         begin[torn] = now + 1
 
     def _recall(self, earliest: int, now: int) -> None:
@@ -344,17 +340,34 @@ class _Walk:
             day = self.calendar.sessions[ordinal] if ordinal >= 0 else None
             self.states[ordinal] = self._laid_out(by_day.get((day,), rows.head(0)))
 
-    def _laid_out(self, rows: pl.DataFrame) -> _State:
-        """Vectors over all securities from stored rows."""
-        aligned = self.securities.to_frame().join(
-            rows.select("security_id", *CARRIED),
-            on="security_id",
-            how="left",
-            maintain_order="left",
+    def _laid_out(self, rows: pl.DataFrame) -> Matrix:
+        """Table of a state over all securities from stored rows."""
+        place = places_of(rows["security_id"], self.securities)
+        known = place >= 0
+        table = np.zeros((len(CARRIED), len(self.securities)))
+        for name, row in ROW.items():
+            values = rows[name].cast(pl.Float64).fill_null(0.0).to_numpy()
+            table[row, place[known]] = values[known]
+        return table
+
+
+@dataclass(frozen=True)
+class _Late:
+    """Late rows: the session at which each arrived, its security, and the session it is about."""
+
+    arrival: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.intp]
+    ordinals: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, entries: Sequence[_Late]) -> _Late:
+        """Put several together."""
+        return cls(
+            np.concatenate([entry.arrival for entry in entries]),
+            np.concatenate([entry.columns for entry in entries]),
+            np.concatenate([entry.ordinals for entry in entries]),
         )
-        return _State(
-            {
-                name: aligned[name].cast(pl.Float64).fill_null(0.0).to_numpy().copy()
-                for name in CARRIED
-            }
-        )
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> _Late:
+        """Take some of them."""
+        return _Late(self.arrival[chosen], self.columns[chosen], self.ordinals[chosen])

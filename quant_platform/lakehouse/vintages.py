@@ -107,7 +107,7 @@ def vintages(
     """
     rows = rows.filter(pl.col("knowledge_session") <= wanted.last)
     late = pl.col("knowledge_session") > pl.col("session")
-    spans = vintage_spans(rows, wanted, splits)
+    spans = vintage_spans(rows["security_id"].unique(), rows.filter(late), wanted, splits)
     series = (
         rows.lazy()
         .join(spans.lazy(), on="security_id")
@@ -124,14 +124,19 @@ def vintages(
 
 
 def vintage_spans(
-    rows: pl.DataFrame, wanted: SessionRange, splits: pl.DataFrame | None = None
+    securities: pl.Series,
+    late: pl.DataFrame,
+    wanted: SessionRange,
+    splits: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Tell from when to when each vintage of each security lasts.
 
     Parameters
     ----------
-    rows
-        Rows of an external table that were known in the range.
+    securities
+        The securities, once each.
+    late
+        The late ones among the rows of an external table that were known in the range.
     wanted, splits
         As of `vintages`.
 
@@ -140,11 +145,12 @@ def vintage_spans(
     polars.DataFrame
         ``security_id``, ``vintage_from`` and ``vintage_to``, in this order.
     """
-    late = pl.col("knowledge_session") > pl.col("session")
-    arrivals = rows.filter(late & (pl.col("knowledge_session") > wanted.first)).select(
+    arrivals = late.filter(pl.col("knowledge_session") > wanted.first).select(
         "security_id", vintage_from="knowledge_session"
     )
-    begin = rows.select("security_id").unique().with_columns(vintage_from=pl.lit(wanted.first))
+    begin = pl.DataFrame({"security_id": securities}).with_columns(
+        vintage_from=pl.lit(wanted.first)
+    )
     starts = [begin, arrivals]
     if splits is not None:
         inside = (pl.col("effective") > wanted.first) & (pl.col("effective") <= wanted.last)

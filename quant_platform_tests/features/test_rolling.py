@@ -109,3 +109,12 @@ def test_prices_that_never_move_have_no_scatter() -> None:
     matrix = np.full((HEIGHT, 2), 0.1)
     assert (rolling.variance(matrix, 20) < 1e-30).all()
     assert rolling.mean(matrix, 64)[-1, 0] == 0.1
+
+
+def test_what_is_put_into_a_matrix_is_put_into_a_copy() -> None:
+    matrix = np.arange(12.0).reshape(4, 3)
+    rows = matrix[1:, ::2]
+    made = rolling.put(rows, rows > 6, -1.0)
+    np.testing.assert_array_equal(made, np.where(rows > 6, -1.0, rows))
+    np.testing.assert_array_equal(matrix, np.arange(12.0).reshape(4, 3))
+    assert rolling.put(matrix, matrix > 99, -1.0) is matrix
