@@ -100,13 +100,10 @@ def _week(workshop: Workshop) -> Sequence[date]:
     return calendar.window(opening, 5, not_before=None)
 
 
-def _loss(workshop: Workshop) -> Sequence[date]:
-    """First evening on which the account lost money and wants to buy."""
-    lake = workshop.lake
-    positions = lake.scan("execution/positions").filter(item="cash").sort("session").collect()
-    lost = positions.filter(pl.col("equity") < pl.col("equity").shift())["session"]
-    buys = lake.scan("execution/orders_plan").filter(side="buy").collect()["session"]
-    return [min(set(lost) & set(buys))]
+def _buying(workshop: Workshop) -> Sequence[date]:
+    """Last evening on which the account wants to buy."""
+    orders = workshop.lake.scan("execution/orders_plan").filter(side="buy")
+    return [orders.collect()["session"].max()]
 
 
 def _departure(workshop: Workshop) -> Sequence[date]:
@@ -145,11 +142,11 @@ ALARMS = (
         {"regimes__benchmark__security_id": "nobody-0000"},
     ),
     Alarm(
-        "a limit of losses that a loss passes",
+        "a market that loses half in a day",
         [(CONTROLS, "DAILY_LOSS")],
-        EVENING,
-        _loss,
-        {"execution__risk__daily_loss_cap": 1e-9},
+        (f"{BRANCH}/bars", f"{BRANCH}/returns", *EVENING),
+        _buying,
+        delivered=lambda workshop: ("bars", deliveries.fallen, _buying(workshop)),
     ),
     Alarm(
         "a week without bars",

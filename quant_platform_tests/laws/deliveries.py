@@ -126,6 +126,11 @@ def garbled(delivery: Delivery) -> pl.DataFrame:
     return delivery.rows.with_columns(-pl.col(name) for name in _PRICES)
 
 
+def fallen(delivery: Delivery) -> pl.DataFrame:
+    """Halve every price."""
+    return delivery.rows.with_columns(pl.col(name) / 2 for name in _PRICES)
+
+
 def nothing(delivery: Delivery) -> pl.DataFrame:
     """Deliver no row."""
     return delivery.rows.head(0)

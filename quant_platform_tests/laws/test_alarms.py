@@ -12,7 +12,7 @@ import pytest
 
 from quant_platform.execution import overlay
 from quant_platform.lakehouse.gates import Gate
-from quant_platform.scanners import cross_section, engine, universe
+from quant_platform.scanners import cross_section, judgement, universe
 from quant_platform_tests.laws import filters
 from quant_platform_tests.laws.alarms import (
     ALARMS,
@@ -159,8 +159,8 @@ def test_a_block_that_cannot_fire_is_caught(
 def test_a_filter_that_passes_everything_is_caught(
     chain: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blind = dict.fromkeys(engine._COMPARE, lambda value, _: np.isfinite(value) | True)
-    monkeypatch.setattr(engine, "_COMPARE", blind)
+    blind = dict.fromkeys(judgement._COMPARE, lambda value, _: np.isfinite(value) | True)
+    monkeypatch.setattr(judgement, "_COMPARE", blind)
     with pytest.raises(LawBroken, match="fired on 0 of"):
         check_scanner(chain, chain.stage(SCANNERS[0]))
 
