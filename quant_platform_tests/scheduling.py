@@ -1,8 +1,8 @@
 """Who runs which tests when several workers share them, and in which order they are handed out.
 
-The fixtures of a file are made once: its tests stay on one worker. Two folders fill lakes that all
-of their files share: such a folder stays together. Long work is handed out first, so that no worker
-is left with a long file when the others have nothing to do.
+The fixtures of a file are made once: its tests stay on one worker. Some files share fixtures that
+fill lakes: they stay together. Long work is handed out first, so that no worker is left with a long
+file when the others have nothing to do.
 """
 
 from __future__ import annotations
@@ -11,21 +11,34 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TESTS = "quant_platform_tests"
-SHARING = (f"{TESTS}/laws", f"{TESTS}/orchestration")
-LONG = (*SHARING, f"{TESTS}/end_to_end", f"{TESTS}/cli")
+SHARING = {
+    "chain": ("laws/test_accounting", "laws/test_alarms", "laws/test_chain", "laws/test_parity"),
+    "evenings": (
+        "orchestration/test_account_record",
+        "orchestration/test_evening",
+        "orchestration/test_plan_across_jobs",
+    ),
+    "filled": ("laws/test_nothing_lost", "laws/test_point_in_time", "laws/test_ranges"),
+}
+"""Files by the fixture that they share, the longest first."""
+LONG = ("laws", "orchestration", "end_to_end", "cli")
+"""Folders of long tests."""
+
+_GROUP = {f"{TESTS}/{file}.py": name for name, files in SHARING.items() for file in files}
 
 
 def together(test: str) -> str:
-    """Name what a test stays together with: its file, or its folder."""
+    """Name what a test stays together with: a fixture, or its file."""
     file = test.partition("::")[0]
-    folder = file.rpartition("/")[0]
-    return folder if folder in SHARING else file
+    return _GROUP.get(file, file)
 
 
-def turn(test: str) -> int:
+def turn(test: str) -> tuple[int, int]:
     """When a test's turn is; of equals, the one that is collected first comes first."""
-    folder = test.partition("::")[0].rpartition("/")[0]
-    return LONG.index(folder) if folder in LONG else len(LONG)
+    group = together(test)
+    folder = test.removeprefix(f"{TESTS}/").partition("/")[0]
+    first = list(SHARING).index(group) if group in SHARING else len(SHARING)
+    return first, LONG.index(folder) if folder in LONG else len(LONG)
 
 
 class Scheduling(LoadFileScheduling):
