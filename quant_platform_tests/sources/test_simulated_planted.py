@@ -75,8 +75,11 @@ def test_a_follower_repeats_its_leader() -> None:
         assert len(found) > 5
         return float(np.mean(found))
 
-    assert follows(Planted()) > 0.08
-    assert abs(follows(Planted.none())) < 0.05
+    # Of ten pairs over two years: chance alone makes a correlation of some hundredths.
+    planted, none = follows(Planted()), follows(Planted.none())
+    assert abs(none) < 0.07
+    assert planted > 0.08
+    assert planted - none > 0.1
 
 
 def test_what_can_be_learnt_shows_in_a_product_and_in_neither_factor() -> None:
