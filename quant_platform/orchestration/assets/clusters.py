@@ -19,7 +19,6 @@ def cluster_stage(sleeve: SleeveContext) -> Stage:
         "clusters",
         function=partial(cluster_candidates, grid=sleeve.grid),
         settings=settings,
-        modules=(cluster_candidates.__module__,),
         description="On rebalance sessions: the candidates in clusters of one bet each, what each "
         "is economically, and who moves before whom.",
         group="selection",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 from quant_platform.calendars import SessionCalendar
 from quant_platform.lakehouse.windows import Window
-from quant_platform.orchestration.stage import Stage
+from quant_platform.orchestration.stage import DomainFunction, Stage
 from quant_platform.settings import PlatformSettings, Settings, SleeveSettings
 from quant_platform.settings.platform import PORTFOLIO_JOB
 from quant_platform.settings.portfolio import MetaSettings
@@ -76,14 +77,14 @@ class SleeveContext:
         kind
             Kind of table.
         parts
-            The other fields of the stage.
+            The other fields of the stage; ``modules`` is that of its function unless said.
         """
         return Stage(
             table=self.table(kind),
             calendar=self.calendar,
             history_start=self.platform.history_start,
             thresholds=self.platform.checks.model_dump(),
-            **{"settings": None, **parts},
+            **{"settings": None, "modules": _modules(parts["function"]), **parts},
         )
 
     def decided(self, kind: str, **parts: Any) -> Stage:
@@ -127,7 +128,7 @@ class PortfolioContext:
         table
             Name of the table.
         parts
-            The other fields of the stage.
+            The other fields of the stage; ``modules`` is that of its function unless said.
         """
         platform = self.settings.platform
         return Stage(
@@ -135,9 +136,19 @@ class PortfolioContext:
             calendar=self.calendar,
             history_start=platform.history_start,
             thresholds=platform.checks.model_dump(),
-            **{"begins": platform.walk_forward_start, "job": PORTFOLIO_JOB, **parts},
+            **{
+                "begins": platform.walk_forward_start,
+                "job": PORTFOLIO_JOB,
+                "modules": _modules(parts["function"]),
+                **parts,
+            },
         )
 
     def members(self, meta: MetaSettings) -> dict[str, SessionCalendar]:
         """Calendars of a meta's sleeves."""
         return {name: self.calendars[name] for name in meta.members}
+
+
+def _modules(function: DomainFunction) -> tuple[str, ...]:
+    """Name the module that a domain function lives in, arguments fixed or not."""
+    return ((function.func if isinstance(function, partial) else function).__module__,)

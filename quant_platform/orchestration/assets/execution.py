@@ -49,7 +49,6 @@ def execution_stages(portfolio: PortfolioContext) -> list[Stage]:
             READY,
             function=readiness,
             settings=settings,
-            modules=(readiness.__module__,),
             description="Whether tonight's orders may go out, and if not, the codes of the gates "
             "that are closed.",
             group=GROUP,
@@ -62,7 +61,6 @@ def execution_stages(portfolio: PortfolioContext) -> list[Stage]:
             ORDERS,
             function=submit_orders,
             settings=settings,
-            modules=(submit_orders.__module__,),
             description="Orders handed to the broker. In the evening only the execution sensor "
             "asks for them; over past sessions they are simulated.",
             group=GROUP,
@@ -86,7 +84,6 @@ def _book(portfolio: PortfolioContext, settings: ExecutionSettings) -> list[Stag
             f"execution/{kind}",
             function=partial(trade_sessions, calendars=calendars),
             settings=settings,
-            modules=(trade_sessions.__module__,),
             description=description,
             group=GROUP,
             windows=windows,

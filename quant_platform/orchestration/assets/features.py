@@ -28,7 +28,6 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "features_state",
             function=advance_state,
             settings=state,
-            modules=(advance_state.__module__,),
             description="Exponential means and Wilder's indicators. Each session advances the "
             "state of the one before; late bars and corrections are replayed from the session that "
             "they change.",
@@ -40,7 +39,6 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "features_trend",
             function=trend_features,
             settings=trend,
-            modules=(trend_features.__module__,),
             description="Averages, oscillators, ranges, performance and ratings from windows of up "
             "to 252 sessions, from what was known at each cutoff.",
             group=GROUP,
@@ -51,7 +49,6 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "features_avwap",
             function=avwap_features,
             settings=trend,
-            modules=(avwap_features.__module__,),
             description="Volume-weighted averages from the anchors that matter, the best of them, "
             "and the setup of the price at it: state, extension, entry, stop, targets.",
             group=GROUP,
@@ -62,7 +59,6 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "features_liquidity",
             function=liquidity_features,
             settings=trend,
-            modules=(liquidity_features.__module__,),
             description="Volume in shares and money, Amihud's illiquidity, sessions without trade, "
             "a spread from highs and lows, and the bucket.",
             group=GROUP,
@@ -73,7 +69,6 @@ def feature_stages(sleeve: SleeveContext) -> list[Stage]:
             "features_predictability",
             function=partial(predictability_features, grid=sleeve.grid),
             settings=trend,
-            modules=(predictability_features.__module__,),
             description="On rebalance sessions: entropy, persistence, autocorrelation, reversion "
             "of standardised returns, each with its place among noise of the same length.",
             group=GROUP,

@@ -177,7 +177,6 @@ def _returns(sleeve: SleeveContext) -> Stage:
         "returns",
         function=session_returns,
         settings=settings,
-        modules=(session_returns.__module__,),
         description="Return of each security over the session, cut at the price at which orders "
         "of the evening before fill; splits are neutral, dividends are paid in "
         "cash, who leaves pays its terms or its last price.",
@@ -198,7 +197,6 @@ def _quality(sleeve: SleeveContext) -> Stage:
         "quality",
         function=session_quality,
         settings=settings,
-        modules=(session_quality.__module__,),
         description="What is doubtful about the data of each session: stale and missing bars, "
         f"outliers without an action, late bars; {compared}.",
         group=GROUP,

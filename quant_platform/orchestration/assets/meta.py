@@ -32,7 +32,6 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
             f"{meta.name}/returns",
             function=partial(meta_returns, calendars=members),
             settings=meta,
-            modules=(meta_returns.__module__,),
             description="Net return of each sleeve's profiles on the sessions on which all sleeves "
             "have one; a sleeve on another calendar is compounded in between.",
             group=GROUP,
@@ -42,7 +41,6 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
             f"{meta.name}/weights",
             function=partial(meta_weights, grid=portfolio.grid),
             settings=meta,
-            modules=(meta_weights.__module__,),
             description="Share of each sleeve, from the streams of the same profile, decided on "
             "the rebalance grid within the bounds.",
             group=GROUP,
@@ -54,7 +52,6 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
             f"{meta.name}/holdings",
             function=partial(meta_holdings, costs=costs),
             settings=meta,
-            modules=(meta_holdings.__module__,),
             description="What each profile of the meta holds of each sleeve.",
             group=GROUP,
             windows=_windows(meta, meta_holdings_windows(meta)),
@@ -64,7 +61,6 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
             f"{meta.name}/target_portfolio",
             function=partial(target_portfolio, calendars=members),
             settings=meta,
-            modules=(target_portfolio.__module__,),
             description="Target weight of each security, flattened over the sleeves: as decided "
             "where that is still to be executed, else as held; with who contributed what.",
             group=GROUP,
@@ -74,7 +70,6 @@ def meta_stages(portfolio: PortfolioContext, meta: MetaSettings) -> list[Stage]:
             f"{meta.name}/portfolio_returns",
             function=meta_portfolio_returns,
             settings=meta,
-            modules=(meta_portfolio_returns.__module__,),
             description="Return of each profile of the meta, gross and net of its own costs.",
             group=GROUP,
             windows=_windows(meta, meta_portfolio_returns_windows(meta)),

@@ -28,7 +28,6 @@ def portfolio_stages(sleeve: SleeveContext) -> list[Stage]:
             "weights",
             function=partial(decide_weights, grid=sleeve.grid),
             settings=profiles,
-            modules=(decide_weights.__module__,),
             description="Target weights of each risk profile, decided at the close of a rebalance "
             "session and carried to the next one, with the method asked for and the one used.",
             group=GROUP,
@@ -40,7 +39,6 @@ def portfolio_stages(sleeve: SleeveContext) -> list[Stage]:
             "holdings",
             function=hold,
             settings=costs,
-            modules=(hold.__module__,),
             description="What each profile holds: traded at the execution price of the session "
             "after the decision, then drifting with returns.",
             group=GROUP,
@@ -50,7 +48,6 @@ def portfolio_stages(sleeve: SleeveContext) -> list[Stage]:
             "profile_returns",
             function=partial(profile_returns, grid=decisions),
             settings=profiles,
-            modules=(profile_returns.__module__,),
             description="Return of each profile from its first decision on, gross and net of "
             "costs, with its turnover.",
             group=GROUP,

@@ -67,7 +67,6 @@ def _stage(
         table,
         function=regime,
         settings=settings,
-        modules=(regime.__module__,),
         description=f"Regime of {settings.benchmark.security_id} by the models E1 and E2, "
         "quadrant, market and volatility state, each confirmed over several sessions: fast into "
         "danger, slow out of it.",

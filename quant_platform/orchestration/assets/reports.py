@@ -42,7 +42,6 @@ def report_stages(portfolio: PortfolioContext) -> list[Stage]:
             GATES,
             function=gate_counts,
             settings=counted,
-            modules=(gate_counts.__module__,),
             description="How often each veto, filter, cap and gate was asked on a session, and how "
             "often it fired.",
             group=GROUP,
@@ -52,7 +51,6 @@ def report_stages(portfolio: PortfolioContext) -> list[Stage]:
             DAILY,
             function=partial(daily_figures, calendars=portfolio.calendars),
             settings=scope,
-            modules=(daily_figures.__module__,),
             description="Figures of the evening: the account, each profile, meta weights, targets "
             "of tonight, orders, fills, slippage, gates and how often they fire, regime. Its page "
             "is one HTML file for the last session of each run.",

@@ -27,7 +27,6 @@ def volatility_stage(sleeve: SleeveContext) -> Stage:
         "features_volatility",
         function=partial(volatility_features, composite=composite, periods_per_year=year),
         settings=trend,
-        modules=(volatility_features.__module__,),
         description="Realised, range-based and EWMA volatility, what is lost in the tail and below "
         "the highest, and a composite whose weights follow the security's own state.",
         group=GROUP,
@@ -45,7 +44,6 @@ def garch_stage(sleeve: SleeveContext) -> Stage:
         "features_garch",
         function=partial(garch_features, grid=sleeve.grid, periods_per_year=year),
         settings=settings,
-        modules=(garch_features.__module__,),
         description="On rebalance sessions: the volatility that GARCH(1,1) forecasts for each "
         "candidate, or the EWMA where nothing could be fitted, which the row says.",
         group=RISK,
@@ -86,7 +84,6 @@ def beta_stages(sleeve: SleeveContext, portfolio: PortfolioContext, series: str)
                 max_missing_share=trend.max_missing_share,
             ),
             settings=sleeve.platform.features.beta,
-            modules=(beta_features.__module__,),
             description="Betas to the sleeve's benchmark, in calm and in crisis, how steady they "
             "are, and exposures to factors with errors that bear autocorrelation.",
             group=RISK,

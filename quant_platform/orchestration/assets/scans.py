@@ -37,7 +37,6 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
             "cross_section",
             function=rank_securities,
             settings=ranking,
-            modules=(rank_securities.__module__,),
             description="Every security of the universe beside the others of its session: z-scores "
             "and percentiles of the ranked features, composite score and rank, and who passes the "
             "hard floors.",
@@ -49,7 +48,6 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
             "cross_section_moments",
             function=cross_section_moments,
             settings=ranking,
-            modules=(cross_section_moments.__module__,),
             description="Mean, deviation and percentiles of each ranked feature over the "
             "securities of a session.",
             group=GROUP,
@@ -58,7 +56,6 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
         sleeve.decided(
             "screener",
             function=screen,
-            modules=(screen.__module__,),
             description="What scanners look at: every listed security with a bar on the session, "
             "in the names that users of screeners know.",
             group=GROUP,
@@ -69,7 +66,6 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
                 f"scan_{name}",
                 function=scan,
                 settings=manifest,
-                modules=(scan.__module__,),
                 description=f"{manifest.description} Every security it looked at, with each rule, "
                 "the value tested and the threshold.".strip(),
                 group=GROUP,
@@ -81,7 +77,6 @@ def scan_stages(sleeve: SleeveContext) -> list[Stage]:
             "candidates",
             function=unite,
             settings=names,
-            modules=(unite.__module__,),
             description="Securities that at least one scanner passed.",
             group=GROUP,
             windows=sleeve.windows(candidates_windows(names)),
@@ -119,7 +114,6 @@ def _overlap_stage(sleeve: SleeveContext) -> Stage:
     return sleeve.decided(
         "scan_overlap",
         function=overlap_of_scanners,
-        modules=(overlap_of_scanners.__module__,),
         description="Of each two scanners, how much of what they found is the same; more than half "
         "is reported.",
         group=GROUP,
@@ -133,7 +127,6 @@ def _liquidity_stage(sleeve: SleeveContext) -> Stage:
         "scan_liquidity_audit",
         function=audit_liquidity,
         settings=sleeve.sleeve.liquidity_audit,
-        modules=(audit_liquidity.__module__,),
         description="Funds of the screener that are traded thinly: place by Amihud among them, "
         "sessions without volume, cost of the median order, and whether each is within its limits.",
         group=GROUP,

@@ -50,7 +50,6 @@ def selection_stage(sleeve: SleeveContext, portfolio: PortfolioContext) -> Stage
         "selection",
         function=partial(select, grid=sleeve.grid, around=around),
         settings=own.selection,
-        modules=(select.__module__,),
         description="Components, score, vetoes, cluster and rank of every candidate on a rebalance "
         "session, and the stage that admitted each winner; who was selected is carried to the next "
         "one.",

@@ -38,7 +38,6 @@ def universe_stages(sleeve: SleeveContext) -> list[Stage]:
             "universe",
             function=partial(session_universe, stale_sessions=stale, survivors=_survivors(sleeve)),
             settings=settings,
-            modules=(session_universe.__module__,),
             description="Who is listed as known at each session, and which screen kept out whom.",
             group=GROUP,
             windows=sleeve.windows(universe_windows(settings, kinds, stale)),
@@ -50,7 +49,6 @@ def universe_stages(sleeve: SleeveContext) -> list[Stage]:
             "universe_counts",
             function=universe_counts,
             settings=settings,
-            modules=(universe_counts.__module__,),
             description="How many are listed, included, rejected by which screen, arrived, "
             "renamed, merged, delisted, or gone without ever having traded.",
             group=GROUP,
