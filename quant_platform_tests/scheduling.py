@@ -46,7 +46,7 @@ class Scheduling(LoadFileScheduling):
 
     def __init__(self, config: pytest.Config, log: object) -> None:
         config.option.loadscopereorder = False
-        super().__init__(config, log)  # type: ignore[arg-type]
+        super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
         return together(nodeid)

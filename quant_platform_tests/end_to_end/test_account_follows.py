@@ -101,7 +101,7 @@ def sleeve_tables(sleeve: str) -> Tables:
             function: object = function,
             conf: object = conf,
         ) -> pl.DataFrame:
-            return function(frames, conf, wanted)  # type: ignore[operator,no-any-return]
+            return function(frames, conf, wanted)
 
         tables[kind] = materialise(
             call, windows, tables, table(f"x/{kind}"), sessions, calendar=calendar
@@ -217,7 +217,7 @@ def test_on_a_decision_the_targets_are_the_decided_ones() -> None:
     bases = {
         (part["meta_basis"], part["sleeve_basis"])
         for row in found.values()
-        for part in row["contributors"]  # type: ignore[attr-defined]
+        for part in row["contributors"]
     }
     assert bases == {("decided", "decided")}
 
@@ -259,4 +259,4 @@ def test_the_account_holds_what_the_books_hold() -> None:
     positions = account("target_portfolio")["positions"].filter(session=day)
     weight = dict(positions.select("item", "weight").iter_rows())
     for name, row in targets_of(day).items():
-        assert abs(weight[name] - 0.995 * row["weight"]) < 0.0025  # type: ignore[operator]
+        assert abs(weight[name] - 0.995 * row["weight"]) < 0.0025

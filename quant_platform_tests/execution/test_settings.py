@@ -41,4 +41,4 @@ def test_limits_that_contradict_one_another_are_refused(
     values: dict[str, float], said: str
 ) -> None:
     with pytest.raises(ValidationError, match=said):
-        RiskSettings(**values)  # type: ignore[arg-type]
+        RiskSettings(**values)

@@ -69,7 +69,7 @@ def known(rows: Sequence[Mapping[str, Any]], session: date) -> dict[str, Closes]
     for row in sorted(rows, key=lambda row: row["known_at"]):
         if row["known_at"] <= CALENDAR.cutoff(session):
             found.setdefault(row["security_id"], {})[row["session"]] = row
-    return found  # type: ignore[return-value]
+    return found
 
 
 def trend_row(bars: Closes, session: date, history: date, missing: float) -> dict[str, Any] | None:

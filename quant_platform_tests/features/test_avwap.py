@@ -323,7 +323,7 @@ def nudged(bars: Sequence[Bar], random: np.random.Generator) -> list[Bar]:
     told = np.where(random.random(told.shape) < 0.5, away, told)
     told[:, 1] = told[:, :4].max(axis=1)
     told[:, 2] = told[:, :4].min(axis=1)
-    return [tuple(bar) for bar in told.tolist()]  # type: ignore[misc]
+    return [tuple(bar) for bar in told.tolist()]
 
 
 def ticking(random: np.random.Generator) -> list[Bar]:

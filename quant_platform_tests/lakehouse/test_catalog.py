@@ -196,7 +196,7 @@ def test_a_table_without_rows_can_be_asked_like_any_other(
 ) -> None:
     lake = open_lake(tmp_path)
     empty = lake.layout(table).contract.empty()
-    write(lake, table, empty, DAYS[:2], verdicts=dict.fromkeys(DAYS[:2], verdict))  # type: ignore[arg-type]
+    write(lake, table, empty, DAYS[:2], verdicts=dict.fromkeys(DAYS[:2], verdict))
     view = table.replace("/", ".")
     for name in (view, f"{view}_latest"):
         query = (
@@ -218,7 +218,7 @@ def test_blocked_partitions_are_in_no_view(lake: Lake) -> None:
 def test_partitions_of_two_schema_versions_are_in_one_view(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class FeaturesTrend(CONTRACTS["features_trend"].schema):  # type: ignore[name-defined,misc]
+    class FeaturesTrend(CONTRACTS["features_trend"].schema):
         liquid = dy.Bool(nullable=True, description="Added in version 2.")
 
     upgrade = {1: lambda rows: rows.with_columns(liquid=pl.lit(None, pl.Boolean))}

@@ -39,7 +39,7 @@ def filled(lake: Lake, table: str, states: dict[date, State]) -> Lake:
     there = [day for day, state in states.items() if state != "absent"]
     blocked = {day: "blocked" for day, state in states.items() if state == "blocked"}
     if there:
-        write(lake, table, trend_frame(there), there, verdicts=blocked)  # type: ignore[arg-type]
+        write(lake, table, trend_frame(there), there, verdicts=blocked)
     return lake
 
 

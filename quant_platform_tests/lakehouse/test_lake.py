@@ -216,7 +216,7 @@ def test_provenance_and_checks_are_those_of_the_last_write(lake: Lake) -> None:
 
 
 def _second_version(upgrades: Mapping[int, Any]) -> Any:
-    class FeaturesTrend(CONTRACTS["features_trend"].schema):  # type: ignore[misc]
+    class FeaturesTrend(CONTRACTS["features_trend"].schema):
         liquid = dy.Bool(nullable=True, description="Added in version 2.")
 
     return replace(CONTRACTS["features_trend"], schema=FeaturesTrend, version=2, upgrades=upgrades)

@@ -115,7 +115,7 @@ def test_one_security_may_be_asked_for_by_its_name(read: Lake) -> None:
     assert read.features(TREND_TABLE, SESSIONS[9], "a").collect().height == 1
     assert read.features(TREND_TABLE, SESSIONS[9], "ab").collect().height == 0
     with pytest.raises(LakeError, match="one security id or a list"):
-        read.features(TREND_TABLE, SESSIONS[9], 3)  # type: ignore[arg-type]
+        read.features(TREND_TABLE, SESSIONS[9], 3)
     for wrong in (("a", SESSIONS[9]), (["a"], SESSIONS[9]), (SESSIONS[9], ["a"])):
         with pytest.raises(LakeError):
             read.features(*wrong)

@@ -86,7 +86,7 @@ def check_universe(workshop: Workshop, stage: Stage) -> None:
             changed[kind] = frames[kind].filter(pl.col("security_id") != chosen)
             beyond = ~pl.col("passed") | (pl.col("security_id") == chosen)
         elif gate.name in _NUMBERED:
-            middle = float(honest["value"].median())  # type: ignore[arg-type]
+            middle = float(honest["value"].median())
             settings = stage.settings.model_copy(update={_NUMBERED[gate.name]: middle})
             beyond = (pl.col("value") < middle).fill_null(True)
         else:
@@ -137,7 +137,7 @@ def check_cross_section(workshop: Workshop, stage: Stage) -> None:
             value = number.abs() if setting in _CEILINGS else number
             told = frames[table].select(*_KEY, value=value).collect()
             asked = everybody.select(_KEY).join(told, on=_KEY, how="left", maintain_order="left")
-            middle = float(asked["value"].median())  # type: ignore[arg-type]
+            middle = float(asked["value"].median())
             settings = bare.model_copy(update={setting: middle})
             lies = pl.col("value") > middle if setting in _CEILINGS else pl.col("value") < middle
             beyond = asked.filter(lies.fill_null(True))
@@ -224,7 +224,7 @@ def _only(
         if rule.name == gate and isinstance(rule.right, float):
             # A short history knows no ratings of 200 sessions: then the close is compared.
             left = rule.left if screener[rule.left].n_unique() > 2 else "close"
-            middle = float(screener[left].cast(pl.Float64).median())  # type: ignore[arg-type]
+            middle = float(screener[left].cast(pl.Float64).median())
             divided = FilterSettings(left=left, operation=rule.comparison, right=middle)
             passes = BEYOND[rule.comparison](pl.col(left).cast(pl.Float64), middle)
             failing = screener.filter(~passes.fill_null(False))

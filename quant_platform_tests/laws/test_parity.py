@@ -43,7 +43,7 @@ def test_a_last_bit_of_a_feature_is_seen(choosing: Workshop) -> None:
         honest = stage.function
 
         def function(*told: object) -> pl.DataFrame:
-            made = honest(*told)  # type: ignore[arg-type]
+            made = honest(*told)
             assert isinstance(made, pl.DataFrame)
             moved = np.nextafter(made["trend_score"].to_numpy(), np.float32(np.inf))
             return made.with_columns(trend_score=pl.Series(moved).fill_nan(None))

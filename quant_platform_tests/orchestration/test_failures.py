@@ -116,7 +116,7 @@ def test_the_first_of_several_errors_is_the_one() -> None:
 def test_an_error_of_a_resource_keeps_its_class_and_sentence(kind: type[errors.QuantError]) -> None:
     before = kind("the table is locked", expected="a free one", mend="wait")
 
-    class Broken(dg.ConfigurableResource):  # type: ignore[type-arg]
+    class Broken(dg.ConfigurableResource):
         def setup_for_execution(self, context: dg.InitResourceContext) -> None:
             with typed_failures():
                 raise before

@@ -89,7 +89,7 @@ def test_the_ledgers_have_a_line_for_each_session_and_market(project: SmallProje
 
 def test_the_model_that_is_read_and_other_markets_are_settings(tmp_path: object) -> None:
     def hashes(**changes: object) -> dict[str, str]:
-        graph = build_graph(small_settings(tmp_path, **changes))  # type: ignore[arg-type]
+        graph = build_graph(small_settings(tmp_path, **changes))
         return {s.table: s.config_hash for s in graph.stages if s.contract.kind == "regime"}
 
     shipped = hashes()

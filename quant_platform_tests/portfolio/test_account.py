@@ -192,17 +192,17 @@ def mutants() -> dict[str, Run]:
         closed = frames["returns"].with_columns(
             before=pl.lit(0.0), after=(1 + pl.col("before")) * (1 + pl.col("after")) - 1
         )
-        return hold({**frames, "returns": closed}, FREE, wanted)  # type: ignore[arg-type]
+        return hold({**frames, "returns": closed}, FREE, wanted)
 
     def look_ahead(frames: Mapping[str, pl.LazyFrame], wanted: object) -> pl.DataFrame:
         returns = tomorrow(frames["returns"])
-        return hold({**frames, "returns": returns}, FREE, wanted)  # type: ignore[arg-type]
+        return hold({**frames, "returns": returns}, FREE, wanted)
 
     def no_costs(frames: Mapping[str, pl.LazyFrame], wanted: object) -> pl.DataFrame:
-        return hold(frames, FREE, wanted)  # type: ignore[arg-type]
+        return hold(frames, FREE, wanted)
 
     def doubled(frames: Mapping[str, pl.LazyFrame], wanted: object) -> pl.DataFrame:
-        return hold(frames, CostSettings(slippage_bps=10, commission_bps=2), wanted)  # type: ignore[arg-type]
+        return hold(frames, CostSettings(slippage_bps=10, commission_bps=2), wanted)
 
     return {
         "same close": same_close,

@@ -221,7 +221,7 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
         "selection": SELECTION.sample(fraction=1, shuffle=True, seed=1),
         "returns": RETURNS.sample(fraction=1, shuffle=True, seed=2),
     }
-    assert decided(**shuffled).equals(WHOLE)  # type: ignore[arg-type]
+    assert decided(**shuffled).equals(WHOLE)
 
 
 def sees_the_future(run: Run | None = None) -> bool:
@@ -249,7 +249,7 @@ def test_the_check_catches_a_decision_that_sees_tomorrow() -> None:
     def tomorrow(frames: Mapping[str, pl.LazyFrame], wanted: object) -> pl.DataFrame:
         shifted = pl.col("total").shift(-1).over("security_id", order_by="session")
         returns = frames["returns"].with_columns(total=shifted.fill_null(pl.col("total")))
-        return decide_weights({**frames, "returns": returns}, SETTINGS, wanted, GRID)  # type: ignore[arg-type]
+        return decide_weights({**frames, "returns": returns}, SETTINGS, wanted, GRID)
 
     assert sees_the_future(tomorrow)
 

@@ -65,7 +65,7 @@ def on(table: pl.DataFrame, day: date) -> pl.DataFrame:
 
 
 def after(table: pl.DataFrame, day: date) -> date:
-    return table.filter(pl.col("session") > day)["session"].min()  # type: ignore[return-value]
+    return table.filter(pl.col("session") > day)["session"].min()
 
 
 def test_a_sleeve_that_nobody_could_see_decides_nothing_and_says_so(
@@ -148,7 +148,7 @@ def test_the_return_matrix_begins_after_the_first_decision(
     returns = honest["profile_returns"]
     assert honest["returns"].filter(pl.col("session") >= DECIDED)["session"].min() < first
     assert returns["session"].min() == after(honest["returns"], first)
-    assert on(returns, after(returns, first))["names"].min() > 0  # type: ignore[operator]
+    assert on(returns, after(returns, first))["names"].min() > 0
 
 
 @pytest.mark.slow

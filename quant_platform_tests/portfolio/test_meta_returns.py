@@ -109,7 +109,7 @@ def test_no_session_of_the_coins_is_lost_or_counted_twice() -> None:
     """The product over all joint sessions is the product over all days since the first."""
     tables = sleeves()
     made = joined(tables).filter((pl.col("sleeve") == "crypto") & (pl.col("profile") == "hrp"))
-    days = DAYS.between(made["since"].min(), SESSIONS[-1])  # type: ignore[arg-type]
+    days = DAYS.between(made["since"].min(), SESSIONS[-1])
     own = tables["crypto"].filter(pl.col("session").is_in(days) & (pl.col("profile") == "hrp"))
     assert (1 + made["net"]).product() == pytest.approx((1 + own["net"]).product(), rel=1e-13)
 

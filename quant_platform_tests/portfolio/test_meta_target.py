@@ -164,7 +164,7 @@ def test_the_sum_is_preserved_and_cash_stays_cash() -> None:
     )
     both = share.join(sums, on=["session", "profile"])
     assert both.height == share.height
-    assert (both["weight"] - both["expected"]).abs().max() < 1e-9  # type: ignore[operator]
+    assert (both["weight"] - both["expected"]).abs().max() < 1e-9
 
 
 def test_a_sleeve_whose_targets_ended_contributes_nothing() -> None:
@@ -241,8 +241,8 @@ def test_products_are_preserved_between_decisions() -> None:
     whole = parts.group_by("session", "profile").agg(product.sum())
     sums = made.group_by("session", "profile").agg(pl.col("weight").sum())
     both = whole.join(sums, on=["session", "profile"])
-    assert (both["weight"] - both["meta_weight"]).abs().max() < 1e-9  # type: ignore[operator]
-    assert sums["weight"].max() <= 1 + 1e-9  # type: ignore[operator]
+    assert (both["weight"] - both["meta_weight"]).abs().max() < 1e-9
+    assert sums["weight"].max() <= 1 + 1e-9
 
 
 def test_the_rows_of_version_one_were_all_decided() -> None:

@@ -73,10 +73,10 @@ def test_each_profile_sees_its_own_streams_on_the_last_joint_sessions(profile: s
 def test_bounds_are_exact() -> None:
     made = weighed()
     decided = made.filter(pl.col("session") == pl.col("decided_on"))
-    assert decided["weight"].min() >= 0.05  # type: ignore[operator]
-    assert decided["weight"].max() <= 0.5  # type: ignore[operator]
+    assert decided["weight"].min() >= 0.05
+    assert decided["weight"].max() <= 0.5
     sums = decided.group_by("session", "profile").agg(pl.col("weight").sum())
-    assert (sums["weight"] - 1).abs().max() < 1e-9  # type: ignore[operator]
+    assert (sums["weight"] - 1).abs().max() < 1e-9
     # The bounds bind: the quiet sleeve is at its ceiling, and hrp had to be moved there.
     assert 0.5 in at(made, GRID[3], "min_variance")["weight"].to_list()
     assert made["actual"].str.starts_with("hrp+projected:").any()
@@ -150,7 +150,7 @@ def test_a_session_that_lacks_a_sleeve_is_not_joint() -> None:
 def test_wider_bounds_leave_more_to_the_method() -> None:
     wide = META.model_copy(update={"bounds": MetaBoundSettings(lower=0.0, upper=1.0)})
     made = at(weighed(settings=wide), GRID[3], "min_variance")
-    assert made["weight"].max() > 0.5  # type: ignore[operator]
+    assert made["weight"].max() > 0.5
 
 
 @pytest.mark.parametrize("chunk", [1, 11, 40])

@@ -292,6 +292,6 @@ def test_the_scope_is_taken_out_of_the_shipped_settings() -> None:
     settings = load_settings()
     scope = DailyScope.of(settings)
     assert scope.sleeves.keys() == settings.sleeves.keys()
-    assert scope.target == (settings.execution.portfolio, settings.execution.profile)  # type: ignore[union-attr]
+    assert scope.target == (settings.execution.portfolio, settings.execution.profile)
     assert scope.sessions_per_year == 252
     assert scope.regime

@@ -62,7 +62,7 @@ def test_the_benchmark_is_drawn_over_the_labels_in_force() -> None:
     runs = last["label"].cast(pl.String).rle().struct.field("value").to_list()
     assert [words.partition(" ")[0] for *_, words in drawn] == runs
     assert len(set(runs)) == 4
-    title = "".join(ElementTree.fromstring(svg).find(f"{NAME}title").itertext())  # type: ignore[union-attr]
+    title = "".join(ElementTree.fromstring(svg).find(f"{NAME}title").itertext())
     assert "by E1" in title
     # The last value is what the closes came to.
     returns = last["session_return"].to_list()[1:]

@@ -91,7 +91,7 @@ class Chosen:
         """Mean rank correlation of candidates' scores with what became of them."""
         rows = self.seen.filter("candidate").drop_nulls("score")
         made = rows.group_by("session").agg(pl.corr("score", "future", method="spearman"))
-        return float(made["score"].drop_nulls().drop_nans().mean())  # type: ignore[arg-type]
+        return float(made["score"].drop_nulls().drop_nans().mean())
 
 
 def advantage(future: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_]) -> float:

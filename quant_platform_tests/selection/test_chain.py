@@ -227,7 +227,7 @@ def test_the_veto_fires_on_who_moves_too_much(sleeve: str) -> None:
     calm = decisions(decided(sleeve, tables)).explode("vetoes").unnest("vetoes")
     values = calm.filter(pl.col("rule") == "annual_volatility")["value"].drop_nulls()
     assert values.len() > 100
-    middle = float(values.median())  # type: ignore[arg-type]
+    middle = float(values.median())
     vetoes = SETTINGS.vetoes.model_copy(update={"annual_volatility": middle})
     strict = SETTINGS.model_copy(update={"vetoes": vetoes})
     vetoed = fired(decided(sleeve, tables, strict), "annual_volatility").drop_nulls("value")

@@ -39,7 +39,7 @@ def refusal(project: Path) -> Refusal:
 
     def load(**arguments: object) -> str:
         with pytest.raises(ConfigError) as caught:
-            load_settings(project, **{"environ": {}, **arguments})  # type: ignore[arg-type]
+            load_settings(project, **{"environ": {}, **arguments})
         sentence = str(caught.value)
         assert "\n" not in sentence
         return sentence

@@ -61,7 +61,7 @@ def test_the_editors_schema_knows_fields_and_both_forms_of_a_threshold() -> None
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_manifest_is_good(path: pytest.TempPathFactory) -> None:
-    assert shipped(path.stem).description  # type: ignore[attr-defined]
+    assert shipped(path.stem).description
 
 
 REFUSALS = {

@@ -91,8 +91,8 @@ def test_splits_go_both_ways_and_coins_have_none() -> None:
     )
     assert announced.height > 3
     lifted = announced["value"] < 1
-    assert announced.filter(lifted)["close"].max() < 45  # type: ignore[operator]
-    assert announced.filter(~lifted)["close"].min() > 10  # type: ignore[operator]
+    assert announced.filter(lifted)["close"].max() < 45
+    assert announced.filter(~lifted)["close"].min() > 10
 
 
 @cases
@@ -156,7 +156,7 @@ def test_results_are_expected_revised_and_move_the_price() -> None:
     assert (actual["seen"] >= actual["announced_on"]).all()
     assert actual["actual"].null_count() == 0
     expected = news.filter(status="expected")
-    assert (expected["seen"] < expected["announced_on"]).mean() > 0.99  # type: ignore[operator]
+    assert (expected["seen"] < expected["announced_on"]).mean() > 0.99
     last = expected.unique(["security_id", "period"], keep="last", maintain_order=True)
     both = last.join(actual, on=["security_id", "period"], suffix="_told")
     assert (both["announced_on"] == both["announced_on_told"]).all()
@@ -170,7 +170,7 @@ def test_results_are_expected_revised_and_move_the_price() -> None:
     pre = actual.filter(timing="pre").join(
         moves, left_on=["security_id", "announced_on"], right_on=["security_id", "session"]
     )
-    assert pre["move"].median() > 1.5 * moves["move"].median()  # type: ignore[operator]
+    assert pre["move"].median() > 1.5 * moves["move"].median()
 
 
 def test_members_come_and_go() -> None:
@@ -182,7 +182,7 @@ def test_members_come_and_go() -> None:
     assert (over["valid_to"] >= over["valid_from"]).all()
     begun = stays.filter(pl.col("valid_to").is_null())
     known = NYSE.knowledge_sessions(begun["known_at"])
-    assert (known <= begun["valid_from"]).mean() > 0.6  # type: ignore[operator]
+    assert (known <= begun["valid_from"]).mean() > 0.6
     assert stays["security_id"].n_unique() < 60
 
 
@@ -192,7 +192,7 @@ def test_funds_say_what_they_hold_and_cost() -> None:
     assert (NYSE.knowledge_sessions(said["known_at"]) > said["session"]).all()
     market = said.filter(security_id="etfs-0000")
     assert market.height > 110
-    assert market["aum"].median() > 1e10  # type: ignore[operator]
+    assert market["aum"].median() > 1e10
     assert set(said["category"]) >= {"Bond", "Leveraged", "Inverse", "Commodity", "Thematic"}
 
 
@@ -216,7 +216,7 @@ def test_series_follow_from_the_state_of_the_market() -> None:
     assert moves.filter(pl.col("VIX") < 15).select((pl.col("VIX3M") > pl.col("VIX")).mean()).item()
     factors = told.filter(series="SMB")
     lag = NYSE.knowledge_sessions(factors["known_at"]) - factors["session"]
-    assert lag.min() > timedelta(days=20)  # type: ignore[operator]
+    assert lag.min() > timedelta(days=20)
     at_close = told.filter(series="VIX")
     assert (NYSE.knowledge_sessions(at_close["known_at"]) == at_close["session"]).all()
 
@@ -226,8 +226,8 @@ def test_coins_have_parts() -> None:
     wide = coins.with_columns(pl.col("symbol").str.split(":").list.last()).pivot(
         "symbol", index="session", values="close"
     )
-    assert (wide["BTCUSDT.P"] / wide["BTCUSDT"] - 1).abs().max() < 0.01  # type: ignore[operator]
-    assert (wide["USDCUSDT"] - 1).abs().max() < 0.02  # type: ignore[operator]
+    assert (wide["BTCUSDT.P"] / wide["BTCUSDT"] - 1).abs().max() < 0.01
+    assert (wide["USDCUSDT"] - 1).abs().max() < 0.02
     gap = (wide["XAUTUSDT"] / wide["PAXGUSDT"] - 1).abs()
-    assert gap.head(60).max() < 0.02  # type: ignore[operator]
-    assert gap.tail(200).min() > 0.02  # type: ignore[operator]
+    assert gap.head(60).max() < 0.02
+    assert gap.tail(200).min() > 0.02

@@ -216,7 +216,7 @@ def test_a_clean_market_has_only_a_living_universe(calendar: SessionCalendar, sl
 def test_an_untraded_bar_repeats_the_close_before(calendar: SessionCalendar, sleeve: str) -> None:
     events = planted(calendar, sleeve, "untraded")
     rows = events.join(delivered(calendar, sleeve), on=KEY)
-    assert (rows["volume"] == 0).mean() > 0.99  # type: ignore[operator]
+    assert (rows["volume"] == 0).mean() > 0.99
     quiet = rows.filter(pl.col("open") == pl.col("close"))
     assert quiet.height > 0.98 * rows.height
     # Some are alone, and some names are stale for a week or two.
@@ -226,7 +226,7 @@ def test_an_untraded_bar_repeats_the_close_before(calendar: SessionCalendar, sle
     )
     lengths = runs.group_by("security_id", "run").len()["len"]
     assert lengths.min() == 1
-    assert lengths.max() >= 5  # type: ignore[operator]
+    assert lengths.max() >= 5
 
 
 @cases
@@ -237,7 +237,7 @@ def test_a_bad_print_is_never_corrected(calendar: SessionCalendar, sleeve: str) 
     )
     assert rows.height == events.height
     wrong = (rows["close"] / rows["right"]).log().abs()
-    assert wrong.min() > 0.15  # type: ignore[operator]
+    assert wrong.min() > 0.15
     assert (rows["low"] <= rows["close"]).all()
     assert (rows["high"] >= rows["close"]).all()
 

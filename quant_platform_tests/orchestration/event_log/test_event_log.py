@@ -79,7 +79,7 @@ def batch(run_id: str = "run") -> list[EventLogEntry]:
 
 @contextmanager
 def _unserialisable(_folder: Path, events: list[EventLogEntry]) -> Iterator[None]:
-    broken = materialized(["a"], DAYS[0])._replace(user_message=object())  # type: ignore[arg-type]
+    broken = materialized(["a"], DAYS[0])._replace(user_message=object())
     events.insert(len(events) // 2, broken)
     yield
     events.remove(broken)

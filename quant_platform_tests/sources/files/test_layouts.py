@@ -52,7 +52,7 @@ CIK|Company Name|Form Type|Date Filed|Filename
 def read(folder: Path, mapping: str, kind: str) -> pl.DataFrame:
     path = folder / "map.yaml"
     path.write_text(mapping, encoding="utf-8")
-    return FolderReader(folder, read_mapping(path), NYSE, {"bars": 30}).table(kind)  # type: ignore[arg-type]
+    return FolderReader(folder, read_mapping(path), NYSE, {"bars": 30}).table(kind)
 
 
 def test_an_index_of_cboe(tmp_path: Path) -> None:

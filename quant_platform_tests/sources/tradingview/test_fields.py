@@ -27,14 +27,14 @@ def listed(name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("asset_class", sorted(MARKETS))
 def test_the_vendor_lists_every_column_under_its_type(asset_class: str) -> None:
     body = json.dumps({"fields": listed(LISTS[asset_class])})
-    check_columns(body, class_query(asset_class, 10))  # type: ignore[arg-type]
+    check_columns(body, class_query(asset_class, 10))
 
 
 @pytest.mark.parametrize("asset_class", sorted(MARKETS))
 def test_what_a_market_is_said_not_to_have_it_has_not(asset_class: str) -> None:
     # But for sector and the like of coins, which the vendor lists and which mean other things.
     names = {entry["n"] for entry in listed(LISTS[asset_class])}
-    market = MARKETS[asset_class]  # type: ignore[index]
+    market = MARKETS[asset_class]
     absent = {field.name for field in FIELDS if field.column(market) is None}
     assert not absent & names
 
